@@ -1,0 +1,79 @@
+// The driver: from problem and options to trajectories.
+//
+//   ASSIGN_OR_RETURN(std::vector<Trajectory> sol, Integrate(problem, options));
+#ifndef COSTATE_ENGINE_SOLVERS_INTEGRATE_H_
+#define COSTATE_ENGINE_SOLVERS_INTEGRATE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/base/cancellation.h"
+#include "engine/solvers/problem.h"
+#include "engine/solvers/stepper.h"
+
+namespace costate {
+
+// The accepted steps of one trajectory, enough to replay each.
+struct Recording {
+  Method method = Method::kTsit5;
+  int64_t num_states = 0;
+  std::vector<double> times;   // [N + 1], t0 first
+  std::vector<double> states;  // [N + 1, n]
+  std::vector<double> stages;  // [N, s, n]
+
+  int64_t num_steps() const { return static_cast<int64_t>(times.size()) - 1; }
+  StepRecord step(int64_t i) const;
+  int64_t bytes() const;
+};
+
+// Rides along with the solve of a single trajectory (B = 1, W = 1). Sees every tried step; may
+// add an error of its own, and is told which steps were accepted. Recording and forward tangents
+// are companions.
+class StepCompanion {
+ public:
+  virtual ~StepCompanion() = default;
+  // The weighted error of what the companion carries, judged like the state's own: the step is
+  // accepted when both are <= 1, and the next step follows the larger. 0 for none.
+  virtual double TrialError(const StepRecord& step, const double* y_new) = 0;
+  // The step tried last was accepted; saved values inside it were at `saved_theta`.
+  virtual absl::Status Accept(const StepRecord& step, const double* y_new,
+                              absl::Span<const double> saved_theta) = 0;
+};
+
+struct IntegrateHooks {
+  const Cancellation* cancellation = nullptr;  // polled each step
+  SaveSink* sink = nullptr;           // if set, Trajectory::times and states stay empty
+  std::vector<StepCompanion*> companions;      // B must be 1
+};
+
+// Below the engine's door: sizes and ranges of problem and options are assumed valid
+// (ValidateSolve). An early end of a trajectory is in its Termination, not a status.
+// A trajectory's bits do not depend on B, lanes, hooks or thread. Trajectories run in lanes with
+// steps of their own; a lane that ends is refilled.
+// RESOURCE_EXHAUSTED when saved values would pass limits::kMaxSavedBytes.
+absl::StatusOr<std::vector<Trajectory>> Integrate(const Problem& problem,
+                                                  const SolveOptions& options,
+                                                  const IntegrateHooks& hooks = {});
+
+// Checks meaning: finite spans, sizes, ranges, method against step control. Field paths are those
+// of the wire (t0, t1, save.times, control.rtol, ...).
+absl::Status ValidateSolve(const Problem& problem, const SolveOptions& options);
+
+// Keeps every accepted step. RESOURCE_EXHAUSTED from the solve past `max_bytes`.
+class Recorder : public StepCompanion {
+ public:
+  Recorder(Method method, int64_t num_states, int64_t max_bytes);
+  double TrialError(const StepRecord& step, const double* y_new) override;
+  absl::Status Accept(const StepRecord& step, const double* y_new,
+                      absl::Span<const double> saved_theta) override;
+  Recording Take() &&;
+
+ private:
+  Recording recording_;
+  int64_t max_bytes_;
+};
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_SOLVERS_INTEGRATE_H_

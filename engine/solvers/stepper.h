@@ -1,0 +1,121 @@
+// One step of a method, forwards in lanes, and replayed for its derivatives.
+//
+// The driver (integrate.h) owns time, acceptance and what is saved; a Stepper knows one step and
+// its error; a StepReplay differentiates a step that was recorded. Gradient methods use the
+// latter and the Recording, never the driver's insides.
+#ifndef COSTATE_ENGINE_SOLVERS_STEPPER_H_
+#define COSTATE_ENGINE_SOLVERS_STEPPER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/solvers/problem.h"
+
+namespace costate {
+
+struct MethodInfo {
+  Method method;
+  std::string_view name;      // "tsit5"
+  std::string_view citation;
+  int order;                  // of the solution that is propagated
+  int error_order;            // of the embedded one; 0: none, fixed steps or grids only
+  int dense_order;            // of the dense output
+  int stages;                 // kept derivatives k_1 .. k_s of a step
+  int extra_stages;           // further ones its dense output needs
+  bool fsal;                  // last stage is the first of the next step
+};
+const MethodInfo& GetMethodInfo(Method method);
+absl::Span<const Method> AllMethods();
+
+// Steps W trajectories at once. Arrays are [element][lane]. All state lives in the object.
+// Lanes are independent: a lane's values never influence another's, and its bits do not depend
+// on W. Thread-safety: one thread.
+class Stepper {
+ public:
+  virtual ~Stepper() = default;
+
+  virtual int lanes() const = 0;
+
+  // Starts lane `lane` at (t, y) with parameters p; the first derivative is evaluated with the
+  // next Step.
+  virtual void Reset(int lane, double t, const double* y, const double* p) = 0;
+
+  // Tries a step from every lane's current point with h[lane] (0 for an idle lane).
+  virtual void Step(const double* h) = 0;
+
+  // For the tried step, per lane: rms of error over weight, out[W]. atol is [n] (not per lane).
+  // Infinite where the error is not finite. Zero for methods without estimate.
+  virtual void ErrorNorm(const double* atol, double rtol, double* out) const = 0;
+
+  // Moves the lanes with accept[lane] to the end of the tried step.
+  virtual void Advance(const bool* accept) = 0;
+
+  // Dense output inside the tried step, before Advance: y(t + theta h), theta in [0, 1], [n].
+  virtual void Interpolate(int lane, double theta, double* y) = 0;
+
+  // Current point and tried end point, [n][lane]; stage derivatives of the tried step,
+  // [stage][n][lane]. Valid until the next call of a non-const member.
+  virtual const double* y() const = 0;
+  virtual const double* y_new() const = 0;
+  virtual const double* stages() const = 0;
+
+  virtual int64_t rhs_evaluations(int lane) const = 0;  // since Reset
+};
+
+absl::StatusOr<std::unique_ptr<Stepper>> MakeStepper(Method method, const VectorField& field,
+                                                     int lanes);
+
+// A step as it was taken: y(t) and the stage derivatives. Pointers into a Recording or a Stepper
+// with W = 1.
+struct StepRecord {
+  double t = 0;
+  double h = 0;
+  const double* y = nullptr;       // [n] at t
+  const double* stages = nullptr;  // [stages][n]; null: recomputed, with the same bits
+};
+
+// Derivatives of single recorded steps of y1 = Phi(t, h, y, p) and of their dense output.
+// Discrete derivatives: exact for the arithmetic of the step, step sizes taken as given.
+// Thread-safety: one thread.
+class StepReplay {
+ public:
+  virtual ~StepReplay() = default;
+
+  virtual int block() const = 0;  // W: tangents or cotangents handled at once
+
+  // Tangents, in blocks of W columns. d_t and d_h are [W], d_p is [m][W], d_y and d_y1 [n][W].
+  // d_y1 receives dPhi. d_error, if not null, receives the tangent of the embedded error [n][W].
+  // After a call, JvpInterpolate gives tangents of the dense output of the same step at a fixed
+  // time t + theta h (theta itself moves with t and h): d_out [n][W].
+  virtual void Jvp(const StepRecord& step, const double* params, const double* d_t,
+                   const double* d_h, const double* d_y, const double* d_p, double* d_y1,
+                   double* d_error) = 0;
+  virtual void JvpInterpolate(double theta, double* d_out) = 0;
+
+  // Cotangent of a value saved inside the step at a fixed time.
+  struct SavedCotangent {
+    double theta = 0;             // in (0, 1]
+    const double* c = nullptr;    // [n]
+  };
+  // Reverse, one cotangent at a time. c_y1 [n] is the cotangent of the end point. Adds to c_p [m],
+  // *c_t and *c_h; writes c_y [n] (may alias c_y1).
+  //   Lambda_i = h f_y(t_i, Y_i)^T (b_i lambda_1 + sum_{j>i} a_ji Lambda_j / h ...), i = s..1
+  //   (Hager 2000; Sandu 2006; ARKODE guide, "Mathematics").
+  virtual void Vjp(const StepRecord& step, const double* params, const double* c_y1,
+                   absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
+                   double* c_h) = 0;
+
+  virtual int64_t rhs_evaluations() const = 0;
+  virtual int64_t jvp_evaluations() const = 0;  // kernel calls, each W tangents
+  virtual int64_t vjp_evaluations() const = 0;
+};
+
+absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(Method method, const VectorField& field);
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_SOLVERS_STEPPER_H_
