@@ -1,0 +1,85 @@
+// What is differentiated: a scalar of the saved values, given as data.
+//
+// Saved values are, per save time, the state [n] and the outputs [k]. A Loss turns them into a
+// number and into cotangents; several linear functionals at once are what ComputeVjp takes.
+#ifndef COSTATE_ENGINE_GRADIENTS_LOSS_H_
+#define COSTATE_ENGINE_GRADIENTS_LOSS_H_
+
+#include <cstdint>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+
+namespace costate {
+
+// Saved values of one trajectory at K times. Row-major.
+struct SavedValues {
+  std::vector<double> times;    // [K]
+  std::vector<double> states;   // [K, n]
+  std::vector<double> outputs;  // [K, k]
+  std::vector<double> terminal_state;   // [n], y(t1)
+  std::vector<double> terminal_output;  // [k]
+};
+
+// dL/d(saved values), same shapes; an empty vector means all zero.
+struct Cotangents {
+  std::vector<double> states;
+  std::vector<double> outputs;
+  std::vector<double> terminal_state;
+  std::vector<double> terminal_output;
+};
+
+// One column of the flat state or output vector.
+struct Channel {
+  enum class Kind { kState, kOutput };
+  Kind kind = Kind::kOutput;
+  int64_t index = 0;  // element
+};
+
+// L += 1/2 or 1 times sum_i ((v(t_i) - values_i) / sigma_i)^2 (see `half`). NaN in `values` marks
+// a missing point, which is skipped.
+struct LeastSquares {
+  Channel channel;
+  std::vector<double> times;   // [N], any order, within [t0, t1]
+  std::vector<double> values;  // [N]
+  std::vector<double> sigma;   // [N] or [1]; > 0
+  bool half = false;           // the factor 1/2
+};
+
+// L += sum over `times` of weights . values: the product of a constant cotangent.
+struct Linear {
+  std::vector<double> times;    // [K]
+  std::vector<double> states;   // [K, n] or empty
+  std::vector<double> outputs;  // [K, k] or empty
+};
+
+// L += weights . y(t1) + weights . out(t1).
+struct Terminal {
+  std::vector<double> state;   // [n] or empty
+  std::vector<double> output;  // [k] or empty
+};
+
+struct Loss {
+  std::vector<std::variant<LeastSquares, Linear, Terminal>> terms;  // summed
+};
+
+// Union of the terms' times, ascending along the integration from t0 to t1, without repeats.
+std::vector<double> LossTimes(const Loss& loss, bool backwards);
+
+// Sizes, finiteness, times within the span. Field paths: loss.terms[i]....
+absl::Status ValidateLoss(const Loss& loss, double t0, double t1, int64_t num_states,
+                          int64_t num_outputs);
+
+// L and its cotangents from one set of saved values, whose times are LossTimes.
+// L is NaN where a needed value is NaN.
+struct LossValue {
+  double value = 0;
+  Cotangents cotangents;
+};
+LossValue EvaluateLoss(const Loss& loss, const SavedValues& saved);
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_GRADIENTS_LOSS_H_
