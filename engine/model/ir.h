@@ -13,6 +13,7 @@
 #define COSTATE_ENGINE_MODEL_IR_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +31,17 @@ enum class Op : uint8_t {
 
 enum class OpClass : uint8_t { Leaf, Unary, Binary, Compare, Logic, Select, Structure, Contract };
 
+// Number of ops; a value of Op outside [0, kNumOps) can only come from a hand-made Function and
+// is refused by VerifyFunction. The functions below need a valid op.
+#define COSTATE_OP_COUNT(enumerator, name, op_class, operands, attributes) +1
+inline constexpr int kNumOps = 0 COSTATE_OP_LIST(COSTATE_OP_COUNT);
+#undef COSTATE_OP_COUNT
+
 std::string_view OpName(Op op);
+std::optional<Op> FindOp(std::string_view name);
 OpClass ClassOf(Op op);
+int NumOperands(Op op);    // -1: any number, at least one
+int NumAttributes(Op op);  // -1: two (kPad) or three (kSlice) per axis
 bool IsElementwise(Op op);  // Unary, Binary, Compare, Logic, Select
 
 // Element type of a value. Predicates exist only inside a function.
