@@ -32,9 +32,9 @@ check: packages ## The same without the tests marked slow; about a minute
 	@/usr/bin/env python3 deploy/ci/test --jobs $(JOBS) --fast
 
 .PHONY: bench
-bench: packages venv configure ## Measure, and print each figure beside its reference
+bench: packages configure ## Measure, and print each figure beside its reference
 	@cmake --build $(BUILD) --parallel $(JOBS) --target benchmarks
-	@$(PYTHON) tests/benchmarks/run.py --build-dir $(BUILD)
+	@deploy/ci/bench
 
 .PHONY: format
 format: lint-packages venv ## Format the C++ and Python files

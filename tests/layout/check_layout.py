@@ -5,8 +5,8 @@
 Prints one line per finding (where, what, how to mend) and exits with 1 when there is any error.
 The rules:
 
-1. Every file of a folder is listed in the CMakeLists.txt of its target, every such folder is
-   reached from its parent, and no list holds a file that is not there.
+1. Every file of a folder is listed in the CMakeLists.txt of its target (headers of tests need
+   not be), every such folder is reached from its parent, and no list holds a file that is not there.
 2. A file may include a header of another folder only if the target that lists the file names that
    folder's target among its own DEPS or PRIVATE_DEPS (a test may also reach it through those).
    Includes start at the root of the project.
@@ -108,6 +108,7 @@ class Target:
 KEYWORDS = {
     "costate_library": ("NAME", "SRCS", "HDRS", "DEPS", "PRIVATE_DEPS"),
     "costate_test": ("NAME", "SRCS", "DEPS", "LABELS"),
+    "costate_benchmark": ("NAME", "SRCS", "DEPS"),
 }
 PLAIN_COMMANDS = ("add_executable", "add_library", "target_sources", "target_link_libraries")
 
@@ -280,7 +281,7 @@ def includes(lines):
 def check_listed(tree):
     """Rule 1."""
     for name in tree.sources:
-        if name in tree.targets_by_file:
+        if name in tree.targets_by_file or matches(name, ["tests/*.h"]):
             continue
         folder = layer_of(name) or tree.build_folder(name)
         where = f"{folder}/CMakeLists.txt" if folder else "a new CMakeLists.txt beside it"
