@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "engine/base/cancellation.h"
 #include "engine/solvers/integrate.h"
@@ -29,7 +30,9 @@ struct StateCotangents {
   absl::Span<const double> terminal;  // [n] at t1, which moves with t1; or empty
 };
 
-// t0 and t1 move the outer ends of the first and the last step; the inner grid points stay.
+// t0 and t1 move the outer ends of the first and the last step; the inner grid points stay. A
+// value saved at a fixed time inside such a step moves as its dense output does: for a time equal
+// to t0 that is -f(t0, y0) per unit of t0.
 struct AdjointResult {
   std::vector<double> initial_state;  // [n], dL/dy(t0)
   std::vector<double> params;         // [m], through the right-hand side only
@@ -38,12 +41,16 @@ struct AdjointResult {
   AdjointStats stats;
 };
 
-// CANCELLED or DEADLINE_EXCEEDED when `cancellation` fires, polled each step.
+// The recording reached t1. O(steps) replays of one step and its transpose; no memory per step.
+// CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE (draining) when `cancellation` fires, polled each
+// step; DEADLINE_EXCEEDED past `deadline`, looked at now and then. INVALID_ARGUMENT for sizes that
+// do not fit.
 absl::StatusOr<AdjointResult> DiscreteAdjoint(const VectorField& field,
                                               absl::Span<const double> params,
                                               const Recording& recording,
                                               const StateCotangents& cotangents,
-                                              const Cancellation* cancellation = nullptr);
+                                              const Cancellation* cancellation = nullptr,
+                                              absl::Time deadline = absl::InfiniteFuture());
 
 }  // namespace costate
 

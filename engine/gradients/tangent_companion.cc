@@ -1,0 +1,257 @@
+#include "engine/gradients/tangent_companion.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/limits.h"
+#include "engine/base/status_macros.h"
+
+namespace costate {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr size_t kFewSteps = 50;  // below it the quantile is the maximum
+
+// The 90 % quantile, reordering `values`.
+double Quantile90(std::vector<double>& values) {
+  if (values.empty()) return 0;
+  if (values.size() < kFewSteps) return *std::max_element(values.begin(), values.end());
+  const auto at = values.begin() + (values.size() * 9) / 10;
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+}  // namespace
+
+TangentCompanion::TangentCompanion(const Problem& problem, const SolveOptions& options,
+                                   const TangentSeeds& seeds, TangentControl control)
+    : problem_(problem),
+      options_(options),
+      control_(control),
+      n_(problem.field->num_states()),
+      columns_(seeds.num_columns),
+      has_error_(options.control.kind == StepControl::Kind::kAdaptive &&
+                 GetMethodInfo(options.method).error_order > 0),
+      judges_(has_error_ && control == TangentControl::kFull) {}
+
+absl::StatusOr<std::unique_ptr<TangentCompanion>> TangentCompanion::Create(
+    const Problem& problem, const SolveOptions& options, const TangentSeeds& seeds,
+    TangentControl control) {
+  std::unique_ptr<TangentCompanion> companion(
+      new TangentCompanion(problem, options, seeds, control));
+  RETURN_IF_ERROR(companion->Init(seeds));
+  return companion;
+}
+
+absl::Status TangentCompanion::Init(const TangentSeeds& seeds) {
+  for (int64_t column = 0; column < columns_; column += lanes_) {
+    RETURN_IF_ERROR(MakeBlock(seeds, column));
+  }
+  interpolated_.resize(n_ * lanes_);
+  square_sum_.resize(lanes_);
+  const SaveAt& save = options_.save;
+  if (save.kind == SaveAt::Kind::kTimes) {
+    RETURN_IF_ERROR(CheckRoom(static_cast<int64_t>(save.times.size())));
+    tangents_.reserve(save.times.size() * n_ * columns_);
+  }
+  return SaveStart(seeds);
+}
+
+absl::Status TangentCompanion::MakeBlock(const TangentSeeds& seeds, int64_t first_column) {
+  Block block;
+  ASSIGN_OR_RETURN(block.replay, MakeStepReplay(options_.method, *problem_.field));
+  lanes_ = block.replay->block();
+  const int64_t m = problem_.field->num_params();
+  block.first_column = first_column;
+  block.columns = std::min<int64_t>(lanes_, columns_ - first_column);
+  block.t0.resize(lanes_);
+  block.t1.resize(lanes_);
+  block.params.resize(m * lanes_);
+  block.state.resize(n_ * lanes_);
+  block.next.resize(n_ * lanes_);
+  block.weight.resize(n_ * lanes_, 1.0);
+  if (has_error_) block.error.resize(n_ * lanes_);
+  block.d_t.resize(lanes_);
+  block.d_h.resize(lanes_);
+  const std::vector<double>& atol = options_.control.atol;
+  for (int64_t w = 0; w < block.columns; ++w) {
+    const int64_t q = first_column + w;
+    if (!seeds.t0.empty()) block.t0[w] = seeds.t0[q];
+    if (!seeds.t1.empty()) block.t1[w] = seeds.t1[q];
+    for (int64_t j = 0; j < m && !seeds.params.empty(); ++j) {
+      block.params[j * lanes_ + w] = seeds.params[j * columns_ + q];
+    }
+    for (int64_t i = 0; i < n_; ++i) {
+      block.state[i * lanes_ + w] = seeds.initial[i * columns_ + q];
+      block.weight[i * lanes_ + w] = atol[atol.size() == 1 ? 0 : i] / seeds.scale[q];
+    }
+  }
+  blocks_.push_back(std::move(block));
+  return absl::OkStatus();
+}
+
+// Values at t0 are saved before any step. With moving t0 and a fixed save time they change by
+// -f(t0, y0) on top of the initial state's own tangent.
+absl::Status TangentCompanion::SaveStart(const TangentSeeds& seeds) {
+  const SaveAt& save = options_.save;
+  const double t0 = problem_.t0[0];
+  int64_t rows = 0;
+  if (save.kind == SaveAt::Kind::kSteps) rows = 1;
+  if (save.kind == SaveAt::Kind::kTimes) {
+    while (rows < static_cast<int64_t>(save.times.size()) && save.times[rows] == t0) ++rows;
+  }
+  if (rows == 0) return absl::OkStatus();
+  std::vector<double> start(seeds.initial);
+  if (save.kind == SaveAt::Kind::kTimes && !seeds.t0.empty()) {
+    ASSIGN_OR_RETURN(const Kernel rhs, problem_.field->Get(MapKernel::kValue, 1));
+    std::vector<double> scratch(rhs.scratch_size());
+    std::vector<double> slope(n_);
+    const double* inputs[] = {&t0, problem_.y0.data(), problem_.params.data()};
+    double* outputs[] = {slope.data()};
+    rhs(inputs, outputs, scratch.data());
+    for (int64_t i = 0; i < n_; ++i) {
+      for (int64_t q = 0; q < columns_; ++q) {
+        if (seeds.t0[q] != 0) start[i * columns_ + q] -= slope[i] * seeds.t0[q];
+      }
+    }
+  }
+  for (int64_t r = 0; r < rows; ++r) tangents_.insert(tangents_.end(), start.begin(), start.end());
+  rows_ = rows;
+  return absl::OkStatus();
+}
+
+absl::Status TangentCompanion::CheckRoom(int64_t rows) const {
+  const double bytes = 8.0 * static_cast<double>(rows) * n_ * columns_;
+  if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "tangents of ", columns_, " columns at ", rows, " saved times need ", bytes,
+      " bytes, over the limit of ", limits::kMaxSavedBytes,
+      "; save fewer times, ask for fewer columns, or use reverse mode"));
+}
+
+bool TangentCompanion::IsFirst(const StepRecord& step) const { return step.t == problem_.t0[0]; }
+
+bool TangentCompanion::IsLast(const StepRecord& step) const {
+  return step.t_next == problem_.t1[0];
+}
+
+double TangentCompanion::Try(const StepRecord& step) {
+  const bool first = IsFirst(step);
+  const bool last = IsLast(step);
+  double largest = 0;
+  for (Block& block : blocks_) {
+    for (int w = 0; w < lanes_; ++w) {
+      block.d_t[w] = first ? block.t0[w] : 0.0;
+      block.d_h[w] = (first ? -block.t0[w] : 0.0) + (last ? block.t1[w] : 0.0);
+    }
+    block.replay->Jvp(step, problem_.params.data(), block.d_t.data(), block.d_h.data(),
+                      block.state.data(), block.params.data(), block.next.data(),
+                      has_error_ ? block.error.data() : nullptr);
+    if (has_error_) largest = std::max(largest, ErrorRatio(block));
+  }
+  return largest;
+}
+
+double TangentCompanion::ErrorRatio(Block& block) {
+  const double rtol = options_.control.rtol;
+  std::fill(square_sum_.begin(), square_sum_.end(), 0.0);
+  for (int64_t i = 0; i < n_; ++i) {
+    for (int w = 0; w < lanes_; ++w) {
+      const int64_t at = i * lanes_ + w;
+      const double size = std::max(std::fabs(block.state[at]), std::fabs(block.next[at]));
+      const double weight = block.weight[at] + rtol * size;
+      const double error = block.error[at];
+      const double ratio = error == 0 ? 0.0 : error / weight;
+      square_sum_[w] += ratio * ratio;
+    }
+  }
+  double largest = 0;
+  for (const double sum : square_sum_) {
+    if (!(sum <= std::numeric_limits<double>::max())) {
+      return std::numeric_limits<double>::infinity();
+    }
+    largest = std::max(largest, sum);
+  }
+  return std::sqrt(largest / static_cast<double>(n_));
+}
+
+absl::Status TangentCompanion::Begin(double /*t0*/, const double* y0) {
+  last_state_.assign(y0, y0 + n_);
+  return absl::OkStatus();
+}
+
+double TangentCompanion::TrialError(const StepRecord& step, const double* /*y_new*/) {
+  if (!judges_) return 0;
+  tried_ratio_ = Try(step);
+  return tried_ratio_;
+}
+
+absl::Status TangentCompanion::Accept(const StepRecord& step, const double* y_new,
+                                      absl::Span<const double> saved_theta) {
+  if (!judges_) tried_ratio_ = Try(step);
+  if (has_error_) ratios_.push_back(tried_ratio_);
+  if (options_.save.kind == SaveAt::Kind::kSteps) {
+    RETURN_IF_ERROR(CheckRoom(rows_ + static_cast<int64_t>(saved_theta.size())));
+  }
+  if (options_.save.kind != SaveAt::Kind::kEnd) {
+    for (const double theta : saved_theta) {
+      if (theta > 0) SaveRow(step, theta);
+    }
+  }
+  for (Block& block : blocks_) block.state.swap(block.next);
+  std::copy(y_new, y_new + n_, last_state_.begin());
+  return absl::OkStatus();
+}
+
+// At an inner grid point the saved value is the state itself. A fixed save time at t1 is a value
+// of the last step's dense output, since t1 moves and it does not.
+void TangentCompanion::SaveRow(const StepRecord& step, double theta) {
+  const bool moves = options_.save.kind == SaveAt::Kind::kSteps;
+  const bool is_state = theta == 1 && (moves || !IsLast(step));
+  tangents_.resize((rows_ + 1) * n_ * columns_);
+  double* row = tangents_.data() + rows_ * n_ * columns_;
+  for (Block& block : blocks_) {
+    if (!is_state) block.replay->JvpInterpolate(theta, interpolated_.data());
+    CopyOut(block, is_state ? block.next : interpolated_, row);
+  }
+  ++rows_;
+}
+
+void TangentCompanion::CopyOut(const Block& block, const std::vector<double>& lanes,
+                               double* row) const {
+  for (int64_t i = 0; i < n_; ++i) {
+    for (int64_t w = 0; w < block.columns; ++w) {
+      row[i * columns_ + block.first_column + w] = lanes[i * lanes_ + w];
+    }
+  }
+}
+
+TangentResult TangentCompanion::Take(Trajectory trajectory) && {
+  TangentResult result;
+  const bool reached = trajectory.termination.reason == Termination::Reason::kReachedEnd;
+  result.terminal_state.assign(n_, kNaN);
+  result.terminal.assign(n_ * columns_, kNaN);
+  if (reached) {
+    result.terminal_state = std::move(last_state_);
+    for (const Block& block : blocks_) CopyOut(block, block.state, result.terminal.data());
+  }
+  if (options_.save.kind == SaveAt::Kind::kEnd) tangents_ = result.terminal;
+  tangents_.resize(trajectory.times.size() * n_ * columns_, kNaN);
+  result.tangents = std::move(tangents_);
+  for (const Block& block : blocks_) {
+    result.stats.jvp_evaluations += block.replay->jvp_evaluations();
+  }
+  if (!ratios_.empty()) {
+    result.stats.max_error_ratio = *std::max_element(ratios_.begin(), ratios_.end());
+    const auto above = std::count_if(ratios_.begin(), ratios_.end(), [](double r) { return r > 1; });
+    result.stats.share_above_one = static_cast<double>(above) / static_cast<double>(ratios_.size());
+    result.stats.error_ratio_quantile90 = Quantile90(ratios_);
+  }
+  result.trajectory = std::move(trajectory);
+  return result;
+}
+
+}  // namespace costate

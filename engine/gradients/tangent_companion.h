@@ -1,0 +1,86 @@
+// Tangent columns that ride along with a solve, in blocks of SIMD lanes.
+#ifndef COSTATE_ENGINE_GRADIENTS_TANGENT_COMPANION_H_
+#define COSTATE_ENGINE_GRADIENTS_TANGENT_COMPANION_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "engine/gradients/forward.h"
+#include "engine/solvers/integrate.h"
+#include "engine/solvers/stepper.h"
+
+namespace costate {
+
+// Carries S = dy/dq, [n, C], from step to step by replaying each step's tangent. Blocks of W
+// columns are independent of each other, so results do not depend on W.
+// Thread-safety: one thread.
+class TangentCompanion : public StepCompanion {
+ public:
+  // `problem`, `options` and `seeds` must outlive the companion; B is 1.
+  static absl::StatusOr<std::unique_ptr<TangentCompanion>> Create(const Problem& problem,
+                                                                  const SolveOptions& options,
+                                                                  const TangentSeeds& seeds,
+                                                                  TangentControl control);
+
+  absl::Status Begin(double t0, const double* y0) override;
+  double TrialError(const StepRecord& step, const double* y_new) override;
+  absl::Status Accept(const StepRecord& step, const double* y_new,
+                      absl::Span<const double> saved_theta) override;
+
+  // After the solve, which it describes.
+  TangentResult Take(Trajectory trajectory) &&;
+
+ private:
+  // W columns in lanes; arrays are [element][lane].
+  struct Block {
+    std::unique_ptr<StepReplay> replay;
+    int64_t first_column = 0;
+    int64_t columns = 0;  // <= W, the other lanes are zero
+    std::vector<double> t0, t1;    // [W] seeds
+    std::vector<double> params;    // [m][W] seeds
+    std::vector<double> state;     // [n][W] at the current point
+    std::vector<double> next;      // [n][W] at the end of the tried step
+    std::vector<double> error;     // [n][W] of the tried step
+    std::vector<double> weight;    // [n][W] atol_i / scale_q
+    std::vector<double> d_t, d_h;  // [W] of the tried step
+  };
+
+  TangentCompanion(const Problem& problem, const SolveOptions& options, const TangentSeeds& seeds,
+                   TangentControl control);
+  absl::Status Init(const TangentSeeds& seeds);
+  absl::Status MakeBlock(const TangentSeeds& seeds, int64_t first_column);
+  absl::Status SaveStart(const TangentSeeds& seeds);
+  absl::Status CheckRoom(int64_t rows) const;
+
+  // Tangents of the tried step in all blocks; the largest error ratio over columns.
+  double Try(const StepRecord& step);
+  double ErrorRatio(Block& block);
+  bool IsFirst(const StepRecord& step) const;
+  bool IsLast(const StepRecord& step) const;
+  void SaveRow(const StepRecord& step, double theta);
+  void CopyOut(const Block& block, const std::vector<double>& lanes, double* rows) const;
+
+  const Problem& problem_;
+  const SolveOptions& options_;
+  const TangentControl control_;
+  const int64_t n_;
+  const int64_t columns_;
+  const bool has_error_;   // the method estimates an error
+  const bool judges_;      // and it takes part in step control
+  int lanes_ = 1;
+  std::vector<Block> blocks_;
+  std::vector<double> interpolated_;  // [n][W]
+  std::vector<double> square_sum_;    // [W]
+  double tried_ratio_ = 0;
+  std::vector<double> ratios_;        // of accepted steps
+  int64_t rows_ = 0;                  // saved so far
+  std::vector<double> tangents_;      // [rows, n, C]
+  std::vector<double> last_state_;    // [n]
+};
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_GRADIENTS_TANGENT_COMPANION_H_
