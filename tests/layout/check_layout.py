@@ -5,13 +5,14 @@
 Prints one line per finding (where, what, how to mend) and exits with 1 when there is any error.
 The rules:
 
-1. Every file of a folder is listed in the CMakeLists.txt of its target (headers of tests need
-   not be), every such folder is reached from its parent, and no list holds a file that is not there.
-2. A file may include a header of another folder only if the target that lists the file names that
-   folder's target among its own DEPS or PRIVATE_DEPS (a test may also reach it through those).
-   Includes start at the root of the project.
+1. Every source is listed in a CMakeLists.txt, every folder with one is reached from its parent,
+   and no list holds a file that is not there.
+2. A file may include a header of another folder only if that header is listed in HDRS there, and
+   if its own target names the other one among its own DEPS or PRIVATE_DEPS. (A test may include
+   headers that are not listed, and reach a target through others.) Includes start at the root of
+   the project.
 3. Folders look downwards only: LAYERS below, and no circle among the declared dependencies.
-4. Headers of heavy libraries stay where FENCES says.
+4. Headers of heavy libraries stay where FENCES says, and reach no other file by a header there.
 5. Every source of engine/ and server/ has a test at the mirrored place in tests/, or a line in
    tests/layout/covered_by.txt that names the test which covers it, and why.
 6. Sources longer than 500 lines are named (a warning).
@@ -248,6 +249,13 @@ class Tree:
     def lines(self, name):
         return (self.root / name).read_text(encoding="utf-8", errors="replace").splitlines()
 
+    def owners(self, name):
+        """The targets that list a file; for a header that none lists, those of its folder."""
+        folder = self.build_folder(name)
+        return self.targets_by_file.get(name) or [
+            target for target in self.targets if target.folder == folder
+        ]
+
     def reachable(self, target):
         """Names of all targets that target depends on, directly or not."""
         found, waiting = set(), list(target.deps)
@@ -281,11 +289,11 @@ def includes(lines):
 def check_listed(tree):
     """Rule 1."""
     for name in tree.sources:
-        if name in tree.targets_by_file or matches(name, ["tests/*.h"]):
+        if name in tree.targets_by_file or name.endswith(".h"):
             continue
         folder = layer_of(name) or tree.build_folder(name)
         where = f"{folder}/CMakeLists.txt" if folder else "a new CMakeLists.txt beside it"
-        yield Finding(name, "no target lists this file", f"name it in SRCS or HDRS of {where}")
+        yield Finding(name, "no target lists this file", f"name it in SRCS of {where}")
     for target in tree.targets:
         for file in target.files:
             if "$" not in file and not tree.exists(file):
@@ -354,9 +362,7 @@ def may_use(folder, other):
 def check_dependencies(tree):
     """Rules 2 and 3, file by file."""
     for name in tree.sources:
-        owners = tree.targets_by_file.get(name)
-        if not owners:
-            continue  # check_listed reports it
+        owners = tree.owners(name)
         for number, header, _ in includes(tree.lines(name)):
             if not tree.exists(header) or header.split("/")[0] not in PROJECT_ROOTS:
                 continue
@@ -366,30 +372,35 @@ def check_dependencies(tree):
 
 
 def check_one_include(tree, name, owners, header):
-    folder = owners[0].folder
-    providers = tree.targets_by_file.get(header, [])
-    if not providers:
-        return None  # check_listed reports it
-    other = providers[0].folder
-    if folder == other:
-        return None
+    folder, other = tree.build_folder(name), tree.build_folder(header)
+    if folder == other or not owners:
+        return None  # check_listed reports a source without an owner
     if not may_use(folder, other):
         return Finding(
             name,
             f"{folder} includes {header}, which is above it or beside it",
             "move what is shared downwards, or pass it in through a seam (LAYERS in this script)",
         )
-    names = {provider.name for provider in providers}
+    is_test = name.startswith("tests/")
+    if header not in tree.targets_by_file and not is_test:
+        return Finding(
+            name,
+            f"{header} belongs to the inside of {other}",
+            f"use a public header of {other}, or list it in HDRS of {other}/CMakeLists.txt",
+        )
+    providers = {provider.name for provider in tree.owners(header)}
+    if not providers:
+        return None
     for owner in owners:
-        deps = tree.reachable(owner) if folder.startswith("tests/") else set(owner.deps)
-        if not names & deps:
-            return Finding(
-                name,
-                f"{owner.name} includes {header} but does not declare {' or '.join(sorted(names))}",
-                f"add it to DEPS (or PRIVATE_DEPS, when only sources use it) of {owner.name} in "
-                f"{owner.folder}/CMakeLists.txt, or include less",
-            )
-    return None
+        deps = tree.reachable(owner) if is_test else set(owner.deps)
+        if providers & deps:
+            return None
+    return Finding(
+        name,
+        f"{owners[0].name} includes {header} but does not declare {' or '.join(sorted(providers))}",
+        f"add it to DEPS (or PRIVATE_DEPS, when only sources use it) of {owners[0].name} in "
+        f"{folder}/CMakeLists.txt, or include less",
+    )
 
 
 def check_target_order(tree):
@@ -440,11 +451,29 @@ def check_fences(tree):
     """Rule 4."""
     for name in tree.sources:
         for number, header, _ in includes(tree.lines(name)):
-            for patterns, allowed, reason in FENCES:
+            for fence in FENCES:
+                patterns, allowed, reason = fence
+                if matches(name, allowed):
+                    continue
                 if matches(header, patterns):
-                    if not matches(name, allowed):
-                        yield Finding(f"{name}:{number}", f"{header} is not allowed here", reason)
+                    yield Finding(f"{name}:{number}", f"{header} is not allowed here", reason)
                     break
+                if fenced := matches(header, allowed) and fenced_header(tree, header, fence):
+                    what = f"{header} brings {fenced} here, where it is not allowed"
+                    yield Finding(f"{name}:{number}", what, reason)
+
+
+def fenced_header(tree, header, fence):
+    """A fenced header that a header of the project includes, directly or not; None without one."""
+    seen, waiting = set(), [header]
+    while waiting:
+        current = waiting.pop()
+        if matches(current, fence[0]):
+            return current
+        if current not in seen and tree.exists(current):
+            seen.add(current)
+            waiting += [inner for _, inner, _ in includes(tree.lines(current))]
+    return None
 
 
 def matches(name, patterns):

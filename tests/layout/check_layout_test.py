@@ -32,6 +32,7 @@ GOOD = {
     "engine/codegen/CMakeLists.txt": "costate_library(NAME codegen SRCS jit.cc HDRS jit.h\n"
     "  DEPS costate::base PRIVATE_DEPS costate::model ${LLVM_TARGETS})",
     "engine/codegen/jit.h": '#include "engine/base/clock.h"\n',
+    "engine/model/internal.h": "",
     "engine/codegen/jit.cc": '#include "llvm/IR/IRBuilder.h"\n#include "engine/model/ir.h"\n',
     "engine/solvers/CMakeLists.txt": "set(FAMILY rk/euler.cc rk/heun.cc)\n"
     "costate_library(NAME solvers SRCS ${FAMILY} DEPS costate::base)",
@@ -49,7 +50,7 @@ GOOD = {
     "endforeach()",
     "tests/engine/engine_test.cc": '#include "engine/base/clock.h"\n#include "gtest/gtest.h"\n',
     "tests/engine/base/clock_test.cc": "",
-    "tests/engine/model/ir_test.cc": "",
+    "tests/engine/model/ir_test.cc": '#include "engine/model/internal.h"\n',
     "tests/engine/codegen/jit_test.cc": "",
     "tests/engine/solvers/CMakeLists.txt": "costate_test(NAME orders SRCS orders_test.cc)",
     "tests/engine/solvers/orders_test.cc": "",
@@ -190,9 +191,30 @@ BAD = {
         ["no target lists"],
     ),
     "source that no target lists": (
-        {"engine/model/scanner.h": ""},
-        "engine/model/scanner.h",
+        {"engine/model/scan.cc": "", "tests/engine/model/ir_test.cc": "",
+         "tests/layout/covered_by.txt": GOOD["tests/layout/covered_by.txt"]
+         + "engine/model/scan.cc -> tests/engine/model/ir_test.cc : read with the IR\n"},
+        "engine/model/scan.cc",
         ["engine/model/CMakeLists.txt"],
+    ),
+    "header from the inside of another folder": (
+        {"engine/model/scanner.h": "", "engine/engine.cc": '#include "engine/model/scanner.h"\n'},
+        "engine/engine.cc:1",
+        ["inside of engine/model"],
+    ),
+    "undeclared dependency of a header that is not listed": (
+        {"engine/base/scan.h": '#include "engine/model/ir.h"\n'},
+        "engine/base/scan.h:1",
+        ["above it"],
+    ),
+    "LLVM through a header of codegen": (
+        {"engine/codegen/jit.h": '#include "engine/codegen/inside.h"\n',
+         "engine/codegen/inside.h": '#include "llvm/IR/Module.h"\n',
+         "engine/CMakeLists.txt": GOOD["engine/CMakeLists.txt"].replace(
+             "DEPS costate::model", "DEPS costate::model costate::codegen"),
+         "engine/engine.cc": '#include "engine/codegen/jit.h"\n'},
+        "engine/engine.cc:1",
+        ["engine/codegen/jit.h brings llvm/IR/Module.h here"],
     ),
     "listed file that is gone": (
         {"engine/base/clock.h": None, "engine/base/clock.cc": "",
