@@ -33,17 +33,21 @@ struct Recording {
 class StepCompanion {
  public:
   virtual ~StepCompanion() = default;
+  // Called once, before the first step, with finite and with bad initial states alike.
+  virtual absl::Status Begin(double /*t0*/, const double* /*y0*/) { return absl::OkStatus(); }
   // The weighted error of what the companion carries, judged like the state's own: the step is
-  // accepted when both are <= 1, and the next step follows the larger. 0 for none.
+  // accepted when both are <= 1, and the next step follows the larger. 0 for none. Not judged
+  // with fixed steps and grids.
   virtual double TrialError(const StepRecord& step, const double* y_new) = 0;
-  // The step tried last was accepted; saved values inside it were at `saved_theta`.
+  // The step tried last was accepted; the values saved in (t, t_next] lie at `saved_theta`, in
+  // order, with repetitions. A value saved at t0 belongs to no step and is not reported.
   virtual absl::Status Accept(const StepRecord& step, const double* y_new,
                               absl::Span<const double> saved_theta) = 0;
 };
 
 struct IntegrateHooks {
   const Cancellation* cancellation = nullptr;  // polled each step
-  SaveSink* sink = nullptr;           // if set, Trajectory::times and states stay empty
+  SaveSink* sink = nullptr;                    // if set, Trajectory::times and states stay empty
   std::vector<StepCompanion*> companions;      // B must be 1
 };
 
@@ -64,6 +68,7 @@ absl::Status ValidateSolve(const Problem& problem, const SolveOptions& options);
 class Recorder : public StepCompanion {
  public:
   Recorder(Method method, int64_t num_states, int64_t max_bytes);
+  absl::Status Begin(double t0, const double* y0) override;
   double TrialError(const StepRecord& step, const double* y_new) override;
   absl::Status Accept(const StepRecord& step, const double* y_new,
                       absl::Span<const double> saved_theta) override;

@@ -37,11 +37,11 @@ enum class Method {
 // outlive the call.
 struct Problem {
   const VectorField* field = nullptr;
-  int64_t num_trajectories = 1;       // B
-  absl::Span<const double> t0;        // [B] or [1], shared
-  absl::Span<const double> t1;        // [B] or [1], shared
-  absl::Span<const double> y0;        // [B, n]
-  absl::Span<const double> params;    // [B, m] or [m], shared
+  int64_t num_trajectories = 1;     // B
+  absl::Span<const double> t0;      // [B] or [1], shared
+  absl::Span<const double> t1;      // [B] or [1], shared
+  absl::Span<const double> y0;      // [B, n]
+  absl::Span<const double> params;  // [B, m] or [m], shared
 };
 
 // Which of the values passed on the way are kept.
@@ -75,12 +75,12 @@ struct StepControl {
   std::vector<double> atol = {1e-9};  // [1], shared, or [n]; >= 0, not both zero with rtol
   // Unset: the customary values of the controller for the method's order; see step_controller.h.
   std::optional<double> beta1, beta2, beta3;
-  double safety = 0.9;                  // (0, 1]
-  double min_factor = 0.2;              // (0, 1)
-  double max_factor = 10.0;             // > 1
-  std::optional<double> initial_step;   // > 0; unset: Hairer, Norsett, Wanner I, II.4
-  double min_step = 0;                  // >= 0; steps below it end the solve (also below 16 ulp(t))
-  std::optional<double> max_step;       // > 0; unset: |t1 - t0|
+  double safety = 0.9;                 // (0, 1]
+  double min_factor = 0.2;             // (0, 1)
+  double max_factor = 10.0;            // > 1
+  std::optional<double> initial_step;  // > 0; unset: Hairer, Norsett, Wanner I, II.4
+  double min_step = 0;                 // >= 0; steps below it end the solve (also below 16 ulp(t))
+  std::optional<double> max_step;      // > 0; unset: |t1 - t0|
 
   std::optional<double> fixed_step;  // kFixed: > 0
   std::vector<double> grid;          // kGrid: t0 first, t1 last, strictly monotone; shared
@@ -90,9 +90,9 @@ struct SolveOptions {
   Method method = Method::kTsit5;
   StepControl control;
   SaveAt save;
-  int64_t max_steps = limits::kDefaultMaxSteps;  // accepted + rejected, per trajectory
+  int64_t max_steps = limits::kDefaultMaxSteps;           // accepted + rejected, per trajectory
   absl::Duration wall_budget = absl::InfiniteDuration();  // of the whole call
-  bool return_grid = false;          // keep the accepted step times of each trajectory
+  bool return_grid = false;  // keep the accepted step times of each trajectory
   // Widest lane count to use; 0: field->simd_lanes() when B is at least that, else 1.
   int lanes = 0;
 };
@@ -109,10 +109,10 @@ struct Termination {
     kShuttingDown,
   };
   Reason reason = Reason::kReachedEnd;
-  double t = 0;             // reached
-  int64_t step = 0;         // accepted steps until then
-  int64_t state_index = -1; // element of y at fault, -1 if none
-  std::string detail;       // one sentence with the figures and what to try; empty at the end
+  double t = 0;              // reached
+  int64_t step = 0;          // accepted steps until then
+  int64_t state_index = -1;  // element of y at fault, -1 if none
+  std::string detail;        // one sentence with the figures and what to try; empty at the end
 };
 
 struct SolveStats {
@@ -127,7 +127,7 @@ struct Trajectory {
   int64_t num_reached = 0;     // saved values before the first NaN row
   Termination termination;
   SolveStats stats;
-  std::vector<double> grid;    // accepted step times with t0; only with return_grid
+  std::vector<double> grid;  // accepted step times with t0; only with return_grid
 };
 
 // Receives saved values as they are made, from the solving thread, in order for each trajectory.

@@ -19,14 +19,14 @@ namespace costate {
 
 struct MethodInfo {
   Method method;
-  std::string_view name;      // "tsit5"
+  std::string_view name;  // "tsit5"
   std::string_view citation;
-  int order;                  // of the solution that is propagated
-  int error_order;            // of the embedded one; 0: none, fixed steps or grids only
-  int dense_order;            // of the dense output
-  int stages;                 // kept derivatives k_1 .. k_s of a step
-  int extra_stages;           // further ones its dense output needs
-  bool fsal;                  // last stage is the first of the next step
+  int order;         // of the solution that is propagated
+  int error_order;   // of the embedded one; 0: none, fixed steps or grids only
+  int dense_order;   // of the dense output: error O(h^(dense_order + 1)) in one step
+  int stages;        // kept derivatives k_1 .. k_s of a step
+  int extra_stages;  // further ones its dense output needs
+  bool fsal;         // last stage is the first of the next step
 };
 const MethodInfo& GetMethodInfo(Method method);
 absl::Span<const Method> AllMethods();
@@ -40,21 +40,32 @@ class Stepper {
 
   virtual int lanes() const = 0;
 
-  // Starts lane `lane` at (t, y) with parameters p; the first derivative is evaluated with the
-  // next Step.
-  virtual void Reset(int lane, double t, const double* y, const double* p) = 0;
+  // Starts lane `lane` at (t, y) with parameters p, all copied. `derivative` is f(t, y, p) [n] if
+  // known; null: evaluated with the next Step.
+  virtual void Reset(int lane, double t, const double* y, const double* p,
+                     const double* derivative) = 0;
 
-  // Tries a step from every lane's current point with h[lane] (0 for an idle lane).
-  virtual void Step(const double* h) = 0;
+  // Tries a step from every lane's current time t to t_next[lane] (t itself for an idle lane).
+  // The step size is h = t_next - t as rounded, so a step is named by its two times exactly.
+  virtual void Step(const double* t_next) = 0;
 
   // For the tried step, per lane: rms of error over weight, out[W]. atol is [n] (not per lane).
-  // Infinite where the error is not finite. Zero for methods without estimate.
+  // Infinite where the error or the new state is not finite. Zero for methods without estimate
+  // and a finite new state.
   virtual void ErrorNorm(const double* atol, double rtol, double* out) const = 0;
+
+  // Per lane: 0 where the new state of the tried step is finite, else infinity.
+  virtual void CheckFinite(double* out) const = 0;
+
+  // The element at fault for a refused step of a lane: the first that is not finite, else the one
+  // with the largest scaled error. [0, n)
+  virtual int64_t WorstElement(int lane, const double* atol, double rtol) const = 0;
 
   // Moves the lanes with accept[lane] to the end of the tried step.
   virtual void Advance(const bool* accept) = 0;
 
   // Dense output inside the tried step, before Advance: y(t + theta h), theta in [0, 1], [n].
+  // theta = 0 and 1 give y and y_new exactly.
   virtual void Interpolate(int lane, double theta, double* y) = 0;
 
   // Current point and tried end point, [n][lane]; stage derivatives of the tried step,
@@ -63,9 +74,11 @@ class Stepper {
   virtual const double* y_new() const = 0;
   virtual const double* stages() const = 0;
 
-  virtual int64_t rhs_evaluations(int lane) const = 0;  // since Reset
+  // Of the lane since Reset, as if it ran alone.
+  virtual int64_t rhs_evaluations(int lane) const = 0;
 };
 
+// `field` must outlive the stepper. INVALID_ARGUMENT unless `lanes` is 1 or field.simd_lanes().
 absl::StatusOr<std::unique_ptr<Stepper>> MakeStepper(Method method, const VectorField& field,
                                                      int lanes);
 
@@ -73,7 +86,8 @@ absl::StatusOr<std::unique_ptr<Stepper>> MakeStepper(Method method, const Vector
 // with W = 1.
 struct StepRecord {
   double t = 0;
-  double h = 0;
+  double h = 0;  // t_next - t, rounded
+  double t_next = 0;
   const double* y = nullptr;       // [n] at t
   const double* stages = nullptr;  // [stages][n]; null: recomputed, with the same bits
 };
@@ -98,8 +112,8 @@ class StepReplay {
 
   // Cotangent of a value saved inside the step at a fixed time.
   struct SavedCotangent {
-    double theta = 0;             // in (0, 1]
-    const double* c = nullptr;    // [n]
+    double theta = 0;           // in (0, 1]
+    const double* c = nullptr;  // [n]
   };
   // Reverse, one cotangent at a time. c_y1 [n] is the cotangent of the end point. Adds to c_p [m],
   // *c_t and *c_h; writes c_y [n] (may alias c_y1).

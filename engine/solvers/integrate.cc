@@ -1,0 +1,320 @@
+#include "engine/solvers/integrate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/base/status_macros.h"
+#include "engine/solvers/initial_step.h"
+#include "engine/solvers/lane.h"
+#include "engine/solvers/output.h"
+#include "engine/solvers/stop_watch.h"
+
+namespace costate {
+namespace {
+
+using Reason = Termination::Reason;
+
+// One call of Integrate: trajectories wait in order, run in lanes, and leave their results in
+// `trajectories_`.
+class Driver {
+ public:
+  Driver(const Problem& problem, const SolveOptions& options, const IntegrateHooks& hooks)
+      : problem_(problem),
+        options_(options),
+        hooks_(hooks),
+        adaptive_(options.control.kind == StepControl::Kind::kAdaptive),
+        n_(problem.field->num_states()),
+        gains_(ResolveGains(options.control, options.method)),
+        watch_(hooks.cancellation, options.wall_budget),
+        output_(options.save, n_, hooks.sink) {}
+
+  absl::StatusOr<std::vector<Trajectory>> Run() {
+    RETURN_IF_ERROR(Prepare());
+    for (int l = 0; l < lanes_; ++l) Refill(l);
+    while (active_ > 0 && failure_.ok()) {
+      Step();
+      Judge();
+      Emit();
+      Detect();
+      CheckLimits();
+    }
+    RETURN_IF_ERROR(failure_);
+    return std::move(trajectories_);
+  }
+
+ private:
+  absl::Status Prepare() {
+    const int simd = problem_.field->simd_lanes();
+    lanes_ = options_.lanes != 0 ? options_.lanes : problem_.num_trajectories >= simd ? simd : 1;
+    if (!hooks_.companions.empty()) lanes_ = 1;
+    RETURN_IF_ERROR(output_.Reserve(problem_.num_trajectories));
+    ASSIGN_OR_RETURN(stepper_, MakeStepper(options_.method, *problem_.field, lanes_));
+    if (adaptive_) {
+      const MethodInfo& info = GetMethodInfo(options_.method);
+      ASSIGN_OR_RETURN(Kernel value, problem_.field->Get(MapKernel::kValue, 1));
+      initial_step_ = std::make_unique<InitialStep>(std::move(value), n_,
+                                                    std::min(info.order, info.error_order));
+      atol_ = options_.control.atol;
+      if (static_cast<int64_t>(atol_.size()) != n_) atol_.resize(n_, atol_.front());
+    }
+    trajectories_.resize(problem_.num_trajectories);
+    poll_mask_ = n_ * lanes_ >= 2048 ? 0 : 63;
+    return absl::OkStatus();
+  }
+
+  // ---- the five calls of the loop --------------------------------------------------------------
+
+  void Step() {
+    for (int l = 0; l < lanes_; ++l) {
+      Lane& lane = lane_[l];
+      t_next_[l] = lane.active() ? lane.Propose(options_.control) : lane.t;
+    }
+    stepper_->Step(t_next_);
+  }
+
+  void Judge() {
+    if (adaptive_) {
+      stepper_->ErrorNorm(atol_.data(), options_.control.rtol, error_);
+    } else {
+      stepper_->CheckFinite(error_);
+    }
+    for (int l = 0; l < lanes_; ++l) accept_[l] = lane_[l].active() && error_[l] <= 1;
+    if (!hooks_.companions.empty()) AskCompanions();
+    if (!adaptive_) return;
+    for (int l = 0; l < lanes_; ++l) {
+      if (lane_[l].active()) lane_[l].Control(gains_, error_[l], accept_[l], t_next_[l]);
+    }
+  }
+
+  void Emit() {
+    for (int l = 0; l < lanes_; ++l) {
+      if (accept_[l]) EmitLane(l);
+    }
+    stepper_->Advance(accept_);
+  }
+
+  // Trajectories that cannot go on.
+  void Detect() {
+    for (int l = 0; l < lanes_; ++l) {
+      Lane& lane = lane_[l];
+      if (!lane.active() || accept_[l]) continue;
+      ++lane.rejected;
+      if (adaptive_ && lane.h >= lane.SmallestStep(options_.control)) continue;
+      const int64_t element = stepper_->WorstElement(l, atol_.data(), options_.control.rtol);
+      Retire(l, lane.Failure(error_[l], element, adaptive_));
+    }
+  }
+
+  // Ends, budgets and cancellation.
+  void CheckLimits() {
+    for (int l = 0; l < lanes_; ++l) {
+      Lane& lane = lane_[l];
+      if (!lane.active()) continue;
+      if (lane.t == lane.t1) {
+        Retire(l, lane.ReachedEnd());
+      } else if (lane.accepted + lane.rejected >= options_.max_steps) {
+        Retire(l, lane.OutOfSteps());
+      }
+    }
+    if (const std::optional<Reason> reason = watch_.Poll((++turns_ & poll_mask_) == 0)) {
+      Stop(*reason);
+    }
+  }
+
+  // ---- lanes
+  // -------------------------------------------------------------------------------------
+
+  template <typename V>
+  static const double* Row(const V& values, int64_t trajectory, int64_t size, int64_t each) {
+    return values.data() + (size == each ? 0 : trajectory * each);
+  }
+
+  // Starts the next waiting trajectory that needs a step in lane l, if there is one.
+  void Refill(int l) {
+    while (waiting_ < problem_.num_trajectories && failure_.ok()) {
+      if (Start(l, waiting_++)) return;
+    }
+  }
+
+  // False if the trajectory ended at once.
+  bool Start(int l, int64_t b) {
+    Lane& lane = lane_[l];
+    const int64_t batch = problem_.num_trajectories, m = problem_.field->num_params();
+    const double t0 = problem_.t0[problem_.t0.size() == 1 ? 0 : b];
+    const double t1 = problem_.t1[problem_.t1.size() == 1 ? 0 : b];
+    const double* y0 = problem_.y0.data() + b * n_;
+    const bool shared = static_cast<int64_t>(problem_.params.size()) == m;
+    const double* params = problem_.params.data() + (shared || batch == 1 ? 0 : b * m);
+    lane.Begin(b, t0, t1, options_);
+    Trajectory& trajectory = trajectories_[b];
+    output_.Begin(&trajectory, t1);
+    if (options_.return_grid) trajectory.grid.push_back(t0);
+    for (StepCompanion* companion : hooks_.companions) Update(companion->Begin(t0, y0));
+    if (!output_.CheckStart(y0, &lane.termination)) return Finish(l, 0);
+    for (int64_t i = lane.cursor.Begin(t0); i > 0; --i)
+      Update(output_.Save(&trajectory, b, t0, y0));
+    if (t0 == t1) return Finish(l, 0);
+
+    const double* derivative = nullptr;
+    if (adaptive_) {
+      derivative = initial_step_->Derivative(t0, y0, params);
+      lane.evaluations = 1;
+      if (!output_.CheckDerivative(derivative, &lane.termination)) return Finish(l, 0);
+      ChooseFirstStep(&lane, y0, params, derivative);
+    }
+    stepper_->Reset(l, t0, y0, params, derivative);
+    ++active_;
+    return true;
+  }
+
+  void ChooseFirstStep(Lane* lane, const double* y0, const double* params,
+                       const double* derivative) {
+    const StepControl& control = options_.control;
+    if (control.initial_step.has_value()) {
+      lane->h = *control.initial_step;
+    } else {
+      const double longest = std::min(std::abs(lane->t1 - lane->t), lane->max_step);
+      lane->h = initial_step_->Choose(lane->t, y0, params, derivative, lane->direction, longest,
+                                      atol_, control.rtol);
+      ++lane->evaluations;
+    }
+    lane->h = std::max(lane->h, lane->SmallestStep(control));
+  }
+
+  // Records how the trajectory in lane l ended, and frees the lane. Always false.
+  bool Finish(int l, int64_t step_evaluations) {
+    Lane& lane = lane_[l];
+    Trajectory& trajectory = trajectories_[lane.trajectory];
+    trajectory.termination = lane.termination;
+    trajectory.stats = {.accepted_steps = lane.accepted,
+                        .rejected_steps = lane.rejected,
+                        .rhs_evaluations = lane.evaluations + step_evaluations};
+    lane.trajectory = -1;
+    return false;
+  }
+
+  void Retire(int l, Termination termination) {
+    lane_[l].termination = std::move(termination);
+    Finish(l, stepper_->rhs_evaluations(l));
+    --active_;
+    Refill(l);
+  }
+
+  // Ends every trajectory, running and waiting.
+  void Stop(Reason reason) {
+    for (int64_t b = waiting_; b < problem_.num_trajectories; ++b) {
+      const double t0 = problem_.t0[problem_.t0.size() == 1 ? 0 : b];
+      const double t1 = problem_.t1[problem_.t1.size() == 1 ? 0 : b];
+      output_.Begin(&trajectories_[b], t1);
+      trajectories_[b].termination = StopTermination(reason, t0, 0);
+    }
+    waiting_ = problem_.num_trajectories;
+    for (int l = 0; l < lanes_; ++l) {
+      const Lane& lane = lane_[l];
+      if (lane.active()) Retire(l, StopTermination(reason, lane.t, lane.accepted));
+    }
+  }
+
+  void Update(const absl::Status& status) {
+    if (failure_.ok()) failure_ = status;
+  }
+
+  // ---- accepted steps
+  // ----------------------------------------------------------------------------
+
+  StepRecord TriedStep() const {
+    return {.t = lane_[0].t,
+            .h = t_next_[0] - lane_[0].t,
+            .t_next = t_next_[0],
+            .y = stepper_->y(),
+            .stages = stepper_->stages()};
+  }
+
+  void AskCompanions() {
+    if (!lane_[0].active() || !std::isfinite(error_[0])) return;
+    const StepRecord step = TriedStep();
+    for (StepCompanion* companion : hooks_.companions) {
+      const double error = companion->TrialError(step, stepper_->y_new());
+      // A companion that overflowed asks for a smaller step, like a state that did.
+      error_[0] = error <= error_[0] ? error_[0]
+                                     : (error < std::numeric_limits<double>::infinity()
+                                            ? error
+                                            : std::numeric_limits<double>::infinity());
+    }
+    if (adaptive_) accept_[0] = error_[0] <= 1;
+  }
+
+  void EmitLane(int l) {
+    Lane& lane = lane_[l];
+    Trajectory& trajectory = trajectories_[lane.trajectory];
+    lane.cursor.Step(lane.t, t_next_[l], &points_);
+    for (const SaveCursor::Point& point : points_) {
+      double* row = output_.Row(&trajectory, point.t, &failure_);
+      if (row == nullptr) return;
+      stepper_->Interpolate(l, point.theta, row);
+      Update(output_.Commit(&trajectory, lane.trajectory, point.t, row));
+    }
+    if (options_.return_grid) {
+      trajectory.grid.push_back(t_next_[l]);
+      Update(output_.CountBytes(sizeof(double)));
+    }
+    if (!hooks_.companions.empty()) TellCompanions();
+    lane.t = t_next_[l];
+    ++lane.accepted;
+  }
+
+  void TellCompanions() {
+    thetas_.clear();
+    for (const SaveCursor::Point& point : points_) thetas_.push_back(point.theta);
+    const StepRecord step = TriedStep();
+    for (StepCompanion* companion : hooks_.companions) {
+      Update(companion->Accept(step, stepper_->y_new(), thetas_));
+    }
+  }
+
+  const Problem& problem_;
+  const SolveOptions& options_;
+  const IntegrateHooks& hooks_;
+  const bool adaptive_;
+  const int64_t n_;
+  const ControllerGains gains_;
+  StopWatch watch_;
+  Output output_;
+  std::unique_ptr<Stepper> stepper_;
+  std::unique_ptr<InitialStep> initial_step_;
+  std::vector<double> atol_;  // [n]
+  std::vector<Trajectory> trajectories_;
+  absl::Status failure_;
+
+  int lanes_ = 1;
+  int active_ = 0;       // lanes at work
+  int64_t waiting_ = 0;  // next trajectory to start
+  uint64_t turns_ = 0;
+  uint64_t poll_mask_ = 63;
+  Lane lane_[kMaxLanes];
+  double t_next_[kMaxLanes] = {};
+  double error_[kMaxLanes] = {};
+  bool accept_[kMaxLanes] = {};
+  std::vector<SaveCursor::Point> points_;
+  std::vector<double> thetas_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::vector<Trajectory>> Integrate(const Problem& problem,
+                                                  const SolveOptions& options,
+                                                  const IntegrateHooks& hooks) {
+  if (!hooks.companions.empty() && problem.num_trajectories != 1) {
+    return absl::InternalError("companions ride with a single trajectory");
+  }
+  return Driver(problem, options, hooks).Run();
+}
+
+}  // namespace costate

@@ -1,0 +1,76 @@
+// One running trajectory: its clock, its step size and its counters.
+#ifndef COSTATE_ENGINE_SOLVERS_LANE_H_
+#define COSTATE_ENGINE_SOLVERS_LANE_H_
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "engine/solvers/problem.h"
+#include "engine/solvers/save_at.h"
+#include "engine/solvers/step_controller.h"
+
+namespace costate {
+
+struct Lane {
+  int64_t trajectory = -1;  // -1: idle
+  double t0 = 0, t = 0, t1 = 0;
+  double direction = 1;  // of integration: 1 or -1
+  double h = 0;          // |next step| asked for by the controller
+  double max_step = 0;
+  int64_t num_fixed_steps = 0;
+  int64_t accepted = 0, rejected = 0;
+  int64_t evaluations = 0;  // before the first step
+  ControllerState controller;
+  SaveCursor cursor;
+  Termination termination;
+
+  bool active() const { return trajectory >= 0; }
+
+  void Begin(int64_t index, double start, double end, const SolveOptions& options);
+
+  // End of the next step to try. The end of the span is hit exactly; a rest of less than two steps
+  // is halved, so that no tiny step is left over.
+  double Propose(const StepControl& control) const {
+    switch (control.kind) {
+      case StepControl::Kind::kAdaptive:
+        break;
+      case StepControl::Kind::kFixed:
+        return accepted + 1 >= num_fixed_steps
+                   ? t1
+                   : t0 + direction * (static_cast<double>(accepted + 1) * *control.fixed_step);
+      case StepControl::Kind::kGrid:
+        return control.grid[accepted + 1];
+    }
+    const double rest = std::abs(t1 - t);
+    const double step = std::min(h, max_step);
+    if (rest <= std::min(1.01 * step, max_step)) return t1;
+    return t + direction * (rest < 2 * step ? 0.5 * rest : step);
+  }
+
+  // The controller's verdict on the tried step.
+  void Control(const ControllerGains& gains, double error, bool accept, double t_next) {
+    const double tried = std::abs(t_next - t);
+    if (accept) {
+      h = tried * controller.Accepted(gains, error);
+    } else {
+      h = tried * controller.Rejected(gains, error);
+    }
+  }
+
+  // 16 units in the last place of t, or the user's bound if larger.
+  double SmallestStep(const StepControl& control) const {
+    return std::max({control.min_step, std::abs(t) * 0x1p-48, 0x1p-1000});
+  }
+
+  Termination Failure(double error, int64_t element, bool adaptive) const;
+  Termination OutOfSteps() const;
+  Termination ReachedEnd() const;
+};
+
+Termination StopTermination(Termination::Reason reason, double t, int64_t step);
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_SOLVERS_LANE_H_

@@ -1,0 +1,52 @@
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/solvers/integrate.h"
+
+namespace costate {
+
+StepRecord Recording::step(int64_t i) const {
+  const int64_t stride = GetMethodInfo(method).stages * num_states;
+  return {.t = times[i],
+          .h = times[i + 1] - times[i],
+          .t_next = times[i + 1],
+          .y = states.data() + i * num_states,
+          .stages = stages.data() + i * stride};
+}
+
+int64_t Recording::bytes() const {
+  return static_cast<int64_t>((times.size() + states.size() + stages.size()) * sizeof(double));
+}
+
+Recorder::Recorder(Method method, int64_t num_states, int64_t max_bytes) : max_bytes_(max_bytes) {
+  recording_.method = method;
+  recording_.num_states = num_states;
+}
+
+absl::Status Recorder::Begin(double t0, const double* y0) {
+  recording_.times.push_back(t0);
+  recording_.states.insert(recording_.states.end(), y0, y0 + recording_.num_states);
+  return absl::OkStatus();
+}
+
+double Recorder::TrialError(const StepRecord& /*step*/, const double* /*y_new*/) { return 0; }
+
+absl::Status Recorder::Accept(const StepRecord& step, const double* y_new,
+                              absl::Span<const double> /*saved_theta*/) {
+  const int64_t n = recording_.num_states;
+  const int64_t stage_values = GetMethodInfo(recording_.method).stages * n;
+  const int64_t more = static_cast<int64_t>(sizeof(double)) * (1 + n + stage_values);
+  if (recording_.bytes() + more > max_bytes_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the recorded trajectory passes ", max_bytes_, " bytes at t = ", step.t, ", step ",
+        recording_.num_steps(), "; use a looser tolerance, a shorter span or checkpoints"));
+  }
+  recording_.times.push_back(step.t_next);
+  recording_.states.insert(recording_.states.end(), y_new, y_new + n);
+  recording_.stages.insert(recording_.stages.end(), step.stages, step.stages + stage_values);
+  return absl::OkStatus();
+}
+
+Recording Recorder::Take() && { return std::move(recording_); }
+
+}  // namespace costate

@@ -1,0 +1,10 @@
+#include "engine/solvers/rk/dopri5.h"
+
+#include "engine/solvers/rk/erk_stepper.h"
+
+namespace costate::rk {
+
+template absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper<Dopri5>(const VectorField& field,
+                                                                         int lanes);
+
+}  // namespace costate::rk

@@ -1,0 +1,277 @@
+// The explicit Runge-Kutta stepper, instantiated per method and lane count.
+#ifndef COSTATE_ENGINE_SOLVERS_RK_ERK_STEPPER_H_
+#define COSTATE_ENGINE_SOLVERS_RK_ERK_STEPPER_H_
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/base/kernel.h"
+#include "engine/base/status_macros.h"
+#include "engine/solvers/rk/dense_weights.h"
+#include "engine/solvers/rk/row_kernels.h"
+#include "engine/solvers/rk/tableau.h"
+#include "engine/solvers/stepper.h"
+
+namespace costate::rk {
+
+template <typename T, int W>
+class ErkStepper final : public Stepper {
+ public:
+  ErkStepper(Kernel kernel, int64_t num_states, int64_t num_params)
+      : kernel_(std::move(kernel)),
+        n_(num_states),
+        m_(num_params),
+        count_(num_states * W),
+        y_(count_),
+        y_new_(count_),
+        y_stage_(count_),
+        k_(kRows<T> * count_),
+        params_(num_params * W),
+        scratch_(kernel_.scratch_size()) {
+    for (int i = 0; i < kRows<T>; ++i) {
+      const double* y = i == 0                  ? y_.data()
+                        : IsEndDerivative<T>(i) ? y_new_.data()
+                                                : y_stage_.data();
+      inputs_[i] = {t_stage_[i], y, params_.data()};
+      outputs_[i] = k_.data() + i * count_;
+    }
+  }
+
+  int lanes() const override { return W; }
+  const double* y() const override { return y_.data(); }
+  const double* y_new() const override { return y_new_.data(); }
+  const double* stages() const override { return k_.data(); }
+  int64_t rhs_evaluations(int lane) const override { return evaluations_[lane]; }
+
+  void Reset(int lane, double t, const double* y, const double* p,
+             const double* derivative) override {
+    t_[lane] = t_next_[lane] = t;
+    for (int64_t i = 0; i < n_; ++i) y_[i * W + lane] = y[i];
+    for (int64_t i = 0; i < m_; ++i) params_[i * W + lane] = p[i];
+    if (derivative != nullptr) {
+      for (int64_t i = 0; i < n_; ++i) k_[i * W + lane] = derivative[i];
+    }
+    first_known_[lane] = derivative != nullptr;
+    end_known_[lane] = false;
+    extra_ready_ = false;
+    evaluations_[lane] = 0;
+  }
+
+  void Step(const double* t_next) override {
+    for (int l = 0; l < W; ++l) {
+      t_next_[l] = t_next[l];
+      h_[l] = t_next[l] - t_[l];
+      end_known_[l] = kFsal<T>;
+    }
+    for (int l = W; l < 8; ++l) h_[l] = h_[l % W];
+    extra_ready_ = false;
+    EvaluateFirst();
+    EvaluateStages(std::make_integer_sequence<int, T::kStages>());
+    if constexpr (!kFsal<T>) Combine<RowB<T>>(count_, h_, y_.data(), k_.data(), y_new_.data());
+  }
+
+  void ErrorNorm(const double* atol, double rtol, double* out) const override {
+    if constexpr (!HasError<T>()) {
+      CheckFinite(out);
+    } else {
+      // Elements are summed into four places by their index modulo 4, for every W.
+      double sum[4 * W] = {};
+      int64_t e = 0;
+      for (; e + 4 <= n_; e += 4) {
+        for (int l = 0; l < 4 * W; ++l) sum[l] += SquaredRatio(e * W + l, atol[e + l / W], rtol, l);
+      }
+      for (int r = 0; e < n_; ++e, ++r) {
+        for (int l = 0; l < W; ++l) sum[r * W + l] += SquaredRatio(e * W + l, atol[e], rtol, l);
+      }
+      FinishNorm(sum, out);
+    }
+  }
+
+  void CheckFinite(double* out) const override {
+    double sum[8] = {};  // of y * 0: NaN where an element is not finite
+    ForBlocks(count_, [this, &sum]<int B>(int64_t i) __attribute__((always_inline)) {
+      for (int l = 0; l < B; ++l) sum[l] += y_new_[i + l] * 0.0;
+    });
+    for (int l = W; l < 8; ++l) sum[l % W] += sum[l];
+    for (int l = 0; l < W; ++l) {
+      out[l] = sum[l] == 0 ? 0 : std::numeric_limits<double>::infinity();
+    }
+  }
+
+  int64_t WorstElement(int lane, const double* atol, double rtol) const override {
+    int64_t worst = 0;
+    double largest = -1;
+    for (int64_t i = 0; i < n_; ++i) {
+      const int64_t at = i * W + lane;
+      const double ratio = HasError<T>() ? SquaredRatio(at, atol[i], rtol, lane) : y_new_[at] * 0.0;
+      bool finite = std::isfinite(ratio) && std::isfinite(y_new_[at]);
+      for (int j = 0; j < T::kStages; ++j) finite = finite && std::isfinite(k_[j * count_ + at]);
+      if (!finite) return i;
+      if (ratio > largest) {
+        largest = ratio;
+        worst = i;
+      }
+    }
+    return worst;
+  }
+
+  void Advance(const bool* accept) override {
+    constexpr int end_row = EndDerivativeRow<T>();
+    if constexpr (W == 1) {
+      if (!accept[0]) return;
+      std::copy(y_new_.begin(), y_new_.end(), y_.begin());
+      if constexpr (end_row > 0) {
+        if (end_known_[0]) std::copy_n(k_.data() + end_row * count_, count_, k_.data());
+      }
+    } else {
+      Select(accept, y_new_.data(), y_.data());
+      if constexpr (end_row > 0) {
+        bool take[W];
+        for (int l = 0; l < W; ++l) take[l] = accept[l] && end_known_[l];
+        Select(take, k_.data() + end_row * count_, k_.data());
+      }
+    }
+    for (int l = 0; l < W; ++l) {
+      if (!accept[l]) continue;
+      t_[l] = t_next_[l];
+      first_known_[l] = end_known_[l];
+    }
+  }
+
+  void Interpolate(int lane, double theta, double* y) override {
+    if (theta == 0 || theta == 1) {
+      const std::vector<double>& source = theta == 0 ? y_ : y_new_;
+      for (int64_t i = 0; i < n_; ++i) y[i] = source[i * W + lane];
+      return;
+    }
+    EvaluateExtra(lane);
+    const std::array<double, kRows<T>> weights = DenseWeights<T>(theta);
+    const double h = h_[lane];
+    for (int64_t i = 0; i < n_; ++i) {
+      const double* k = k_.data() + i * W + lane;
+      double sum = weights[0] * k[0];
+      for (int j = 1; j < kRows<T>; ++j) sum = std::fma(weights[j], k[j * count_], sum);
+      y[i] = std::fma(h, sum, y_[i * W + lane]);
+    }
+  }
+
+ private:
+  template <int i>
+  void SetStageTime() {
+    for (int l = 0; l < W; ++l) {
+      t_stage_[i][l] = T::kC[i] == 1 ? t_next_[l] : std::fma(T::kC[i], h_[l], t_[l]);
+    }
+  }
+
+  template <int i>
+  void EvaluateRow() {
+    SetStageTime<i>();
+    double* target = IsEndDerivative<T>(i) ? y_new_.data() : y_stage_.data();
+    constexpr bool known = IsEndDerivative<T>(i) && i >= T::kStages;  // y_new is there already
+    if constexpr (!known) Combine<RowA<T, i>>(count_, h_, y_.data(), k_.data(), target);
+    kernel_(inputs_[i].data(), &outputs_[i], scratch_.data());
+  }
+
+  void EvaluateFirst() {
+    bool all_known = true;
+    for (int l = 0; l < W; ++l) {
+      evaluations_[l] += first_known_[l] ? 0 : 1;
+      all_known = all_known && first_known_[l];
+      first_known_[l] = true;
+    }
+    if (all_known) return;
+    for (int l = 0; l < W; ++l) t_stage_[0][l] = t_[l];
+    kernel_(inputs_[0].data(), &outputs_[0], scratch_.data());
+  }
+
+  template <int... i>
+  void EvaluateStages(std::integer_sequence<int, i...>) {
+    (
+        [this] {
+          if constexpr (i > 0) EvaluateRow<i>();
+        }(),
+        ...);
+    for (int l = 0; l < W; ++l) evaluations_[l] += T::kStages - 1;
+  }
+
+  void EvaluateExtra(int lane) {
+    if constexpr (T::kExtraStages > 0) {
+      if (!extra_ready_) {
+        [this]<int... i>(std::integer_sequence<int, i...>) {
+          (EvaluateRow<T::kStages + i>(), ...);
+        }(std::make_integer_sequence<int, T::kExtraStages>());
+        extra_ready_ = true;
+        std::fill_n(extra_counted_, W, false);
+      }
+      if (!extra_counted_[lane]) {
+        extra_counted_[lane] = true;
+        evaluations_[lane] += T::kExtraStages;
+        end_known_[lane] = EndDerivativeRow<T>() > 0;
+      }
+    }
+  }
+
+  // (err / weight)^2 at one place; NaN where the new state is not finite.
+  double SquaredRatio(int64_t at, double atol, double rtol, int lane) const {
+    const double error = h_[lane % W] * RowSum<RowE<T>>(k_.data() + at, count_);
+    const double scale = std::max(std::abs(y_[at]), std::abs(y_new_[at]));
+    const double weight = std::max(std::fma(rtol, scale, atol), std::numeric_limits<double>::min());
+    const double ratio = std::fma(y_new_[at], 0.0, error) / weight;
+    return ratio * ratio;
+  }
+
+  void FinishNorm(const double* sum, double* out) const {
+    const double scale = 1.0 / static_cast<double>(n_);
+    for (int l = 0; l < W; ++l) {
+      const double total = (sum[l] + sum[W + l]) + (sum[2 * W + l] + sum[3 * W + l]);
+      const double norm = std::sqrt(total * scale);
+      out[l] = norm <= std::numeric_limits<double>::max() ? norm
+                                                          : std::numeric_limits<double>::infinity();
+    }
+  }
+
+  void Select(const bool* take, const double* from, double* to) const {
+    for (int64_t i = 0; i < count_; i += W) {
+      for (int l = 0; l < W; ++l) to[i + l] = take[l] ? from[i + l] : to[i + l];
+    }
+  }
+
+  const Kernel kernel_;
+  const int64_t n_, m_, count_;
+  std::vector<double> y_, y_new_, y_stage_;  // [n][W]
+  std::vector<double> k_;                    // [rows][n][W]
+  std::vector<double> params_;               // [m][W]
+  std::vector<double> scratch_;
+  std::array<std::array<const double*, 3>, kRows<T>> inputs_;
+  std::array<double*, kRows<T>> outputs_;
+  double t_[W] = {}, t_next_[W] = {};
+  double t_stage_[kRows<T>][W] = {};
+  double h_[8] = {};          // step sizes of the lanes, repeated
+  bool first_known_[W] = {};  // k_1 of the next step is in place
+  bool end_known_[W] = {};    // the tried step has its end derivative
+  bool extra_ready_ = false;
+  bool extra_counted_[W] = {};
+  int64_t evaluations_[W] = {};
+};
+
+template <typename T>
+absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper(const VectorField& field, int lanes) {
+  ASSIGN_OR_RETURN(Kernel kernel, field.Get(MapKernel::kValue, lanes));
+  const int64_t n = field.num_states(), m = field.num_params();
+  if (lanes == 1) return std::make_unique<ErkStepper<T, 1>>(std::move(kernel), n, m);
+  if (lanes == 2) return std::make_unique<ErkStepper<T, 2>>(std::move(kernel), n, m);
+  if (lanes == 4) return std::make_unique<ErkStepper<T, 4>>(std::move(kernel), n, m);
+  if (lanes == 8) return std::make_unique<ErkStepper<T, 8>>(std::move(kernel), n, m);
+  return absl::InvalidArgumentError("lane count must be 1, 2, 4 or 8");
+}
+
+}  // namespace costate::rk
+
+#endif  // COSTATE_ENGINE_SOLVERS_RK_ERK_STEPPER_H_

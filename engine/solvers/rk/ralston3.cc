@@ -1,0 +1,10 @@
+#include "engine/solvers/rk/ralston3.h"
+
+#include "engine/solvers/rk/erk_stepper.h"
+
+namespace costate::rk {
+
+template absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper<Ralston3>(const VectorField& field,
+                                                                           int lanes);
+
+}  // namespace costate::rk

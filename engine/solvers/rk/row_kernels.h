@@ -1,0 +1,100 @@
+// Sums over stages with the coefficients of a table unrolled at compile time.
+//
+// Every element of every lane sees the same operations in the same order, whatever the lane count
+// and the block size, so its bits are the same.
+#ifndef COSTATE_ENGINE_SOLVERS_RK_ROW_KERNELS_H_
+#define COSTATE_ENGINE_SOLVERS_RK_ROW_KERNELS_H_
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+namespace costate::rk {
+
+// Coefficient lists: row i of kA, kB and kE of a table.
+template <typename T, int i>
+struct RowA {
+  static constexpr int kSize = i;
+  static constexpr double At(int j) { return T::kA[i][j]; }
+};
+template <typename T>
+struct RowB {
+  static constexpr int kSize = T::kStages;
+  static constexpr double At(int j) { return T::kB[j]; }
+};
+template <typename T>
+struct RowE {
+  static constexpr int kSize = T::kStages;
+  static constexpr double At(int j) { return T::kE[j]; }
+};
+// Column j of kA below the diagonal, for the reverse sweep: a_ij over i in [0, rows).
+template <typename T, int j>
+struct ColumnA {
+  static constexpr int kSize = T::kStages + T::kExtraStages;
+  static constexpr double At(int i) { return i > j ? T::kA[i][j] : 0.0; }
+};
+
+template <typename C>
+constexpr int FirstNonZero() {
+  for (int j = 0; j < C::kSize; ++j) {
+    if (C::At(j) != 0) return j;
+  }
+  return C::kSize;
+}
+template <typename C>
+inline constexpr bool kAllZero = FirstNonZero<C>() == C::kSize;
+
+template <typename C, int j>
+[[gnu::always_inline]] inline double AddTerm(const double* k, ptrdiff_t stride, double sum) {
+  if constexpr (C::At(j) == 0) {
+    return sum;
+  } else if constexpr (j == FirstNonZero<C>()) {
+    return C::At(j) * k[j * stride];
+  } else {
+    return std::fma(C::At(j), k[j * stride], sum);
+  }
+}
+
+// sum_j C_j k[j * stride]
+template <typename C>
+[[gnu::always_inline]] inline double RowSum(const double* k, ptrdiff_t stride) {
+  double sum = 0;
+  [&]<int... j>(std::integer_sequence<int, j...>) {
+    ((sum = AddTerm<C, j>(k, stride, sum)), ...);
+  }(std::make_integer_sequence<int, C::kSize>());
+  return sum;
+}
+
+// Calls body.template operator()<B>(i) over [0, count) in blocks of B = 8, then 4, 2, 1 doubles.
+// With W lanes, count is a multiple of W, so blocks of at least W doubles hold whole elements.
+template <typename Body>
+[[gnu::always_inline]] inline void ForBlocks(int64_t count, const Body& body) {
+  int64_t i = 0;
+  for (; i + 8 <= count; i += 8) body.template operator()<8>(i);
+  if (count & 4) {
+    body.template operator()<4>(i);
+    i += 4;
+  }
+  if (count & 2) {
+    body.template operator()<2>(i);
+    i += 2;
+  }
+  if (count & 1) body.template operator()<1>(i);
+}
+
+// out = y + h * sum_j C_j k_j over `count` doubles. h holds 8 doubles: the lanes' step sizes,
+// repeated.
+template <typename C>
+inline void Combine(int64_t count, const double* __restrict h, const double* __restrict y,
+                    const double* __restrict k, double* __restrict out) {
+  ForBlocks(count, [=]<int B>(int64_t i) __attribute__((always_inline)) {
+    for (int l = 0; l < B; ++l) {
+      out[i + l] = std::fma(h[l], RowSum<C>(k + i + l, count), y[i + l]);
+    }
+  });
+}
+
+}  // namespace costate::rk
+
+#endif  // COSTATE_ENGINE_SOLVERS_RK_ROW_KERNELS_H_
