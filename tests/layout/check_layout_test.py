@@ -145,7 +145,8 @@ BAD = {
         {"server/CMakeLists.txt": GOOD["server/CMakeLists.txt"]
          + "\ncostate_library(NAME handlers SRCS handlers/solve.cc)",
          "server/handlers/solve.cc": "#include <grpcpp/server.h>\n",
-         "tests/server/CMakeLists.txt": "costate_test(NAME a SRCS rpc_test.cc handlers/solve_test.cc)",
+         "tests/server/CMakeLists.txt": "costate_test(NAME a SRCS rpc_test.cc\n"
+         "handlers/solve_test.cc)",
          "tests/server/handlers/solve_test.cc": ""},
         "server/handlers/solve.cc:1",
         ["gRPC stays in"],

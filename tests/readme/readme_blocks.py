@@ -4,7 +4,7 @@ A mark is an HTML comment on the line before the fence:
 
     <!-- test: python -->      run by this interpreter
     <!-- test: shell -->       run by bash from the root of the project
-    <!-- test: make -->        only asked whether make knows how (for what would run the tests again)
+    <!-- test: make -->        a dry run only (for what would run the tests again)
     <!-- test: model F.ode --> kept as the file F.ode for later blocks, and solved
     <!-- test: output -->      what the block before it prints; a line "..." stands for any lines
     <!-- test: none, why -->   not run, for a reason
