@@ -20,7 +20,14 @@ namespace costate {
 // Derivatives at the points where an op has none: abs, sign, floor, min, max, comparisons and
 // select take the derivative of the branch that gave the value (of the first operand at a tie of
 // min or max; sign(0) = 0 for abs). sqrt, log and pow give inf or NaN as the formulas do, except
-// that d(x^y)/dy is 0 where x = 0 and y > 0.
+// that d(x^y)/dy is 0 where x = 0 and y > 0. Where the value is NaN, so may be the derivative.
+//
+// Conditionals: the branch not taken adds exactly nothing, even where its own values or
+// derivatives are infinite or NaN: in reverse, every cotangent that leaves a computation used by
+// one branch only is select(condition, cotangent, 0). So `if x > 0 then sqrt(x) else 0` has the
+// gradient 0 at and below 0. Exceptions: inside tensor conditionals this holds for the elementwise
+// part of a branch, and conditionals nested deeper than 64 mask at the select alone; there, an
+// infinite or NaN partial derivative of the branch not taken gives 0 * inf = NaN.
 
 struct DerivativeOptions {
   // Whether the function's own outputs stay the first outputs. When they do, their bits equal
@@ -30,13 +37,15 @@ struct DerivativeOptions {
 
 // Inputs: those of f, then one tangent buffer ("d_" + name) per entry of `wrt` (input buffer
 // indices, distinct). Outputs: those of f (if kept), then one tangent buffer per output of f.
-// Cost: 2 to 3 times f. RESOURCE_EXHAUSTED past limits::kMaxInstructions.
+// Cost: 2 to 3 times f. RESOURCE_EXHAUSTED past limits::kMaxInstructions; INVALID_ARGUMENT for a
+// `wrt` that names no buffer or one twice, and past 64 buffers. Instructions keep the source
+// location of what they differentiate. `f` must be verified; the result is.
 absl::StatusOr<Function> Jvp(const Function& f, const std::vector<int>& wrt,
                              const DerivativeOptions& options = {});
 
 // Inputs: those of f, then one cotangent buffer ("c_" + name) per output of f. Outputs: those of
-// f (if kept), then one cotangent buffer ("c_" + name) per entry of `wrt`.
-// Cost: 3 to 4 times f.
+// f (if kept), then one cotangent buffer ("c_" + name) per entry of `wrt`. Elements f never reads
+// get 0. Cost: 3 to 4 times f, in the number of instructions too. Errors as Jvp.
 absl::StatusOr<Function> Vjp(const Function& f, const std::vector<int>& wrt,
                              const DerivativeOptions& options = {});
 
@@ -49,13 +58,16 @@ struct SparsityPattern {
   std::vector<int64_t> columns;
 };
 
-// Which elements of output buffer `output` depend on which elements of input buffer `input`.
-// Element-exact through elementwise and structural ops, row-exact through contractions.
-// O(instructions * pattern) time; dense patterns past 2^26 entries are RESOURCE_EXHAUSTED.
+// Which elements of output buffer `output` have a derivative with respect to which elements of
+// input buffer `input`: dependence through floor, sign and conditions does not count.
+// Element-exact through elementwise and structural ops, row-exact through contractions (zeros of
+// constant matrices are left out). O(instructions * pattern) time; past 2^26 entries, in the
+// result or between, and past 2^32 units of work it is RESOURCE_EXHAUSTED.
 absl::StatusOr<SparsityPattern> JacobianSparsity(const Function& f, int input, int output);
 
 // Colours columns so that no two of one colour share a row (greedy, largest degree first;
-// Coleman and More 1983). Returns a colour per column, 0-based and gapless.
+// Coleman and More 1983). Returns a colour per column, 0-based and gapless. When the sum of
+// squared row lengths passes 2^33 every column gets a colour of its own.
 std::vector<int> ColourColumns(const SparsityPattern& pattern);
 
 // The Jacobian as a function {inputs of f} -> {values}: one value per pattern entry, in its

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <vector>
 
+#include "engine/model/tensor_index.h"
+
 namespace costate {
 namespace {
 
@@ -47,59 +49,6 @@ void Map(const Instruction& instruction, const EvaluatedOperand* operands, doubl
 template <typename F>
 void Map2(const Instruction& instruction, const EvaluatedOperand* operands, double* result, F f) {
   ForEachElement(instruction, operands, result, [f](auto x) -> double { return f(x(0), x(1)); });
-}
-
-// Calls f(i, j) for each element i of a tensor of shape `shape`, in order, where j is the offset
-// plus the sum over axes of index times stride.
-template <typename F>
-void ForEachPlace(const Shape& shape, const std::vector<int64_t>& strides, int64_t offset, F f) {
-  std::vector<int64_t> index(shape.size(), 0);
-  const int64_t size = NumElements(shape);
-  int64_t place = offset;
-  for (int64_t i = 0; i < size; ++i) {
-    f(i, place);
-    for (size_t axis = shape.size(); axis-- > 0;) {
-      place += strides[axis];
-      if (++index[axis] < shape[axis]) break;
-      place -= strides[axis] * shape[axis];
-      index[axis] = 0;
-    }
-  }
-}
-
-std::vector<int64_t> RowMajorStrides(const Shape& shape) {
-  std::vector<int64_t> strides(shape.size());
-  int64_t stride = 1;
-  for (size_t axis = shape.size(); axis-- > 0;) {
-    strides[axis] = stride;
-    stride *= shape[axis];
-  }
-  return strides;
-}
-
-// Strides that walk `small` while `large`, to which it broadcasts, is walked.
-std::vector<int64_t> BroadcastStrides(const Shape& small, const Shape& large) {
-  const std::vector<int64_t> own = RowMajorStrides(small);
-  std::vector<int64_t> strides(large.size(), 0);
-  const size_t lead = large.size() - small.size();
-  for (size_t axis = 0; axis < small.size(); ++axis) {
-    if (small[axis] != 1) strides[lead + axis] = own[axis];
-  }
-  return strides;
-}
-
-// Where the elements of a slice (or the operand of a pad) lie in the larger tensor; `attributes`
-// has `per_axis` numbers an axis, start first, step last.
-template <typename F>
-void ForEachSliced(const Instruction& instruction, const Shape& small, const Shape& large,
-                   size_t per_axis, F f) {
-  std::vector<int64_t> strides = RowMajorStrides(large);
-  int64_t offset = 0;
-  for (size_t axis = 0; axis < large.size(); ++axis) {
-    offset += strides[axis] * instruction.attributes[per_axis * axis];
-    strides[axis] *= small[axis] == 1 ? 0 : instruction.attributes[per_axis * (axis + 1) - 1];
-  }
-  ForEachPlace(small, strides, offset, f);
 }
 
 void SumAxis(const Instruction& instruction, const Shape& shape, const double* x, double* result) {
@@ -182,10 +131,10 @@ void EvaluateStructure(const Instruction& instruction, const EvaluatedOperand* o
     case Op::kSumTo:
       return SumTo(instruction, shape, x, result);
     case Op::kSlice:
-      return ForEachSliced(instruction, instruction.shape, shape, 3, copy);
+      return ForEachSliced(instruction, instruction.shape, shape, copy);
     case Op::kPad:
       std::fill_n(result, NumElements(instruction.shape), 0.0);
-      return ForEachSliced(instruction, shape, instruction.shape, 2,
+      return ForEachSliced(instruction, shape, instruction.shape,
                            [&](int64_t i, int64_t j) { result[j] = x[i]; });
     case Op::kConcat:
       return Concat(instruction, operands, result);
