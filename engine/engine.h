@@ -8,17 +8,15 @@
 #define COSTATE_ENGINE_ENGINE_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "engine/base/cancellation.h"
+#include "engine/base/limits.h"
 #include "engine/gradients/discrete_adjoint.h"
 #include "engine/gradients/forward.h"
 #include "engine/gradients/loss.h"
@@ -29,7 +27,8 @@
 
 namespace costate {
 
-// A verified model with its maps. Kernels are built at first use and shared by all holders.
+// A verified model with its maps. Kernels are built at first use and shared by all holders. A
+// model may outlive the engine that made it.
 // Thread-safety: immutable from outside; all members may be called from any thread.
 class Model {
  public:
@@ -43,22 +42,43 @@ class Model {
 };
 
 // A replacement for some elements of p, or of the initial state, by the name of its tensor.
-// `values` is row-major: the tensor's shape, or with a leading batch axis [B, shape].
+// `values` is row-major and finite: the tensor's shape, or with a leading batch axis [B, shape].
+// Values of a parameter outside its declared bounds are refused.
 struct NamedArray {
   std::string name;
   std::vector<int64_t> shape;
   std::vector<double> values;
 };
 
-// Common to all requests that integrate. Times may be batched like any value: [1] or [B].
+// Common to all requests that integrate. Times may be batched like any value: [1] or [B]. All
+// batch axes must agree.
+//
+// Meaning is checked here and nowhere below. Errors are INVALID_ARGUMENT with a field path in the
+// words of the wire: t0, t1, params[i].name, params[i].array, initial_state[i]..., options....
 struct Simulation {
   std::shared_ptr<const Model> model;
   std::vector<double> t0 = {0};
   std::vector<double> t1;                 // required
   std::vector<NamedArray> params;         // the others keep the model's defaults
   std::vector<NamedArray> initial_state;  // the others follow the model's init map
-  SolveOptions options;                   // Method unset is resolved by the door
-  bool method_auto = true;                // choose options.method
+  SolveOptions options;
+  bool method_auto = true;                // choose options.method, which is then ignored
+};
+
+// Time spent on a request, by what it was spent on.
+struct EngineTiming {
+  absl::Duration compile;  // derivatives of the model and kernels, where not cached
+  absl::Duration engine;   // everything else between call and return
+};
+
+// What was in force.
+struct Resolution {
+  // With defaults filled in: betas by controller and order, the controller's bounds, max_step
+  // where all trajectories share one span, lanes. `initial_step` stays unset where it is found
+  // from the derivatives at t0.
+  SolveOptions options;
+  std::string method_reason;  // why options.method was chosen; empty if asked for by name
+  bool batched = false;       // a batch axis was given (B = 1 included)
 };
 
 struct SolveRequest {
@@ -66,16 +86,18 @@ struct SolveRequest {
   bool want_outputs = true;
 };
 
-// B trajectories, each with states [k, n] and outputs [k, num_outputs].
+// B trajectories with states [k, n], and for each its outputs [k, num_outputs]: NaN at times that
+// were not reached; without outputs wanted, empty. An output that is not finite at a finite state
+// is given as the model computes it.
 struct SolveResult {
   std::vector<Trajectory> trajectories;
   std::vector<std::vector<double>> outputs;
-  SolveOptions options;  // every option in force
-  int lanes = 1;
-  absl::Duration engine_time;
+  Resolution resolution;
+  EngineTiming timing;
 };
 
-// Streams rows instead of collecting them.
+// Receives rows as they are made instead of having them collected. `outputs` is empty unless
+// wanted. An error stops the solve and becomes its status.
 class SolveSink {
  public:
   virtual ~SolveSink() = default;
@@ -86,7 +108,11 @@ class SolveSink {
 enum class GradientMethod { kAuto, kForward, kBackprop };
 
 // What to differentiate with respect to: a parameter tensor, a state tensor (its initial value),
-// or "t0", "t1". Names are unique across kinds in a model; one that collides is refused there.
+// or "t0", "t1". A parameter or state of that name goes before the time.
+//
+// The initial state is init(t0, p) where it is not given, so parameters and t0 act through it too;
+// given entries do not depend on them. The derivative to a state is that to a shift of its initial
+// value, with the parameters held.
 struct WrtEntry {
   enum class Kind { kParam, kInitialState, kT0, kT1 };
   Kind kind = Kind::kParam;
@@ -105,7 +131,6 @@ struct GradientStats {
   SolveStats solve;
   AdjointStats adjoint;   // backprop
   TangentStats tangents;  // forward
-  absl::Duration engine_time;
 };
 
 struct GradientRequest {
@@ -115,7 +140,7 @@ struct GradientRequest {
   GradientOptions gradient;
 };
 
-// Per trajectory. When the solve ended early the loss and gradient are NaN.
+// Per trajectory. When the solve ended early, or the loss is NaN, loss and gradient are NaN.
 struct GradientResult {
   struct PerTrajectory {
     double loss = 0;
@@ -127,10 +152,11 @@ struct GradientResult {
   };
   std::vector<WrtEntry> wrt;
   std::vector<PerTrajectory> trajectories;
-  GradientMethod method;       // in force
-  std::string method_reason;   // why `auto` chose it; empty if asked for by name
-  TangentControl tangent_control;
-  SolveOptions options;
+  GradientMethod method = GradientMethod::kForward;  // in force
+  std::string method_reason;  // why `auto` chose it; empty if asked for by name
+  TangentControl tangent_control = TangentControl::kFull;
+  Resolution resolution;
+  EngineTiming timing;
 };
 
 // Several cotangents of saved values and outputs in one call: V of them, over one trajectory.
@@ -143,13 +169,17 @@ struct VjpRequest {
 struct VjpResult {
   std::vector<WrtEntry> wrt;
   std::vector<double> gradients;  // [V, sum of wrt sizes]
+  std::vector<double> values;     // [V], the functionals themselves
   GradientResult::PerTrajectory primal;  // loss and gradient unused
-  GradientMethod method;
+  GradientMethod method = GradientMethod::kForward;
   std::string method_reason;
-  SolveOptions options;
+  TangentControl tangent_control = TangentControl::kFull;
+  Resolution resolution;
+  EngineTiming timing;
 };
 
-// Several tangents: V directions in the space of wrt.
+// Several tangents: V directions in the space of wrt. Not batched. A value saved at one of `times`
+// stays at that time when t0 or t1 moves; the one of kEnd moves with t1.
 struct JvpRequest {
   Simulation simulation;            // SaveAt kTimes or kEnd
   std::vector<std::string> wrt;
@@ -159,13 +189,14 @@ struct JvpRequest {
 struct JvpResult {
   std::vector<WrtEntry> wrt;
   SavedValues saved;
-  std::vector<double> states;   // [V, K, n]
+  std::vector<double> states;   // [V, K, n], NaN where not reached
   std::vector<double> outputs;  // [V, K, num_outputs]
   Termination termination;
   GradientStats stats;
-  TangentControl tangent_control;
-  SolveOptions options;
+  TangentControl tangent_control = TangentControl::kFull;
   std::vector<double> grid;
+  Resolution resolution;
+  EngineTiming timing;
 };
 
 // dy/dq and d(outputs)/dq for every element q of wrt: the Jvp of the identity, laid out as
@@ -187,11 +218,14 @@ class Engine {
  public:
   explicit Engine(EngineOptions options);
   ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   // The same IR gives the same Model object while it is cached. INVALID_ARGUMENT if it does not
   // verify.
   absl::StatusOr<std::shared_ptr<const Model>> Compile(ModelIr ir);
 
+  // With a sink, rows go there and trajectories and outputs stay empty of them.
   absl::StatusOr<SolveResult> Solve(const SolveRequest& request,
                                     const Cancellation* cancellation = nullptr,
                                     SolveSink* sink = nullptr);
@@ -204,11 +238,13 @@ class Engine {
   absl::StatusOr<SensitivityResult> ComputeSensitivities(
       const SensitivityRequest& request, const Cancellation* cancellation = nullptr);
 
-  // Work of a request in right-hand-side element operations, without running it: the measure of
-  // admission. Steps are guessed from the options (max_steps when nothing is known).
+  // Work of a request in element operations of the right-hand side, without running it: the
+  // measure of admission. Steps are known for fixed steps and grids; an adaptive solve is taken to
+  // need 1,000, or max_steps if that is less, since its default bound says nothing of the cost.
   static double EstimateCost(const Simulation& simulation, int64_t num_columns);
 
   const Evaluator& evaluator() const;
+  int64_t num_cached_models() const;
 
  private:
   class Impl;

@@ -212,10 +212,11 @@ std::vector<double> LossTimes(const Loss& loss, bool backwards) {
 }
 
 absl::Status ValidateLoss(const Loss& loss, double t0, double t1, int64_t num_states,
-                          int64_t num_outputs) {
-  if (loss.terms.empty()) return FieldError("loss.terms", "none", "at least one term");
+                          int64_t num_outputs, std::string_view path_of_loss) {
+  const std::string terms = absl::StrCat(std::string(path_of_loss), ".terms");
+  if (loss.terms.empty()) return FieldError(terms, "none", "at least one term");
   for (size_t i = 0; i < loss.terms.size(); ++i) {
-    const std::string path = absl::StrCat("loss.terms[", i, "]");
+    const std::string path = absl::StrCat(terms, "[", i, "]");
     absl::Status status;
     if (const auto* squares = std::get_if<LeastSquares>(&loss.terms[i])) {
       status = CheckLeastSquares(path, *squares, t0, t1, num_states, num_outputs);

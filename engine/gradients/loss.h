@@ -6,6 +6,7 @@
 #define COSTATE_ENGINE_GRADIENTS_LOSS_H_
 
 #include <cstdint>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -68,9 +69,9 @@ struct Loss {
 // Union of the terms' times, ascending along the integration from t0 to t1, without repeats.
 std::vector<double> LossTimes(const Loss& loss, bool backwards);
 
-// Sizes, finiteness, times within the span. Field paths: loss.terms[i]....
+// Sizes, finiteness, times within the span. Field paths: <path>.terms[i].times[j] and so on.
 absl::Status ValidateLoss(const Loss& loss, double t0, double t1, int64_t num_states,
-                          int64_t num_outputs);
+                          int64_t num_outputs, std::string_view path = "loss");
 
 // L and its cotangents from one set of saved values, whose times are LossTimes.
 // L is NaN where a needed value is NaN.

@@ -1,0 +1,43 @@
+// From names and arrays to the flat vectors a solver takes.
+#ifndef COSTATE_ENGINE_BIND_H_
+#define COSTATE_ENGINE_BIND_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/engine.h"
+#include "engine/solvers/problem.h"
+
+namespace costate {
+
+// The numbers of a Simulation. Refers to its model.
+struct BoundSimulation {
+  const Model* model = nullptr;
+  int64_t num_trajectories = 1;  // B
+  bool batched = false;
+  std::vector<double> t0;        // [1] or [B]
+  std::vector<double> t1;        // [1] or [B]
+  std::vector<double> params;    // [m] or [B, m]
+  std::vector<double> y0;        // [B, n]
+  std::vector<bool> given;       // [n]: the initial value was given, init plays no part
+
+  // All trajectories, or one of them; views into this object.
+  Problem all() const;
+  Problem one(int64_t trajectory) const;
+};
+
+// Checks names, shapes, batch sizes, bounds and finiteness, then evaluates the init map.
+absl::StatusOr<BoundSimulation> Bind(const Simulation& simulation);
+
+// Looks up names for differentiation; none means every parameter. Field paths: wrt[i].
+absl::StatusOr<std::vector<WrtEntry>> ResolveWrt(const ModelIr& ir,
+                                                 const std::vector<std::string>& names);
+
+// Sum of the entries' sizes.
+int64_t NumColumns(const std::vector<WrtEntry>& wrt);
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_BIND_H_

@@ -1,0 +1,156 @@
+#include "engine/differentiate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/base/limits.h"
+#include "engine/base/status_macros.h"
+#include "engine/gradient_pass.h"
+#include "engine/solve.h"
+
+namespace costate {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// Against every span of the batch.
+absl::Status ValidateForAll(const Loss& loss, const BoundSimulation& bound) {
+  const Model& model = *bound.model;
+  const bool one_span = bound.t0.size() == 1 && bound.t1.size() == 1;
+  for (int64_t b = 0; b < (one_span ? 1 : bound.num_trajectories); ++b) {
+    const Problem problem = bound.one(b);
+    RETURN_IF_ERROR(ValidateLoss(loss, problem.t0[0], problem.t1[0], model.rhs().num_states(),
+                                 model.outputs().num_values()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSavedRoom(const BoundSimulation& bound, const SaveAt& save) {
+  const Model& model = *bound.model;
+  const double values = static_cast<double>(model.rhs().num_states()) +
+                        static_cast<double>(model.outputs().num_values());
+  const double rows = static_cast<double>(bound.num_trajectories) *
+                      static_cast<double>(std::max<size_t>(1, save.times.size()));
+  if (8 * rows * values <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(rows, " saved rows of ", values, " values pass the limit of ",
+                   limits::kMaxSavedBytes, " bytes; use fewer trajectories or times"));
+}
+
+absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
+                                                               GradientMethod method,
+                                                               const PassInput& input) {
+  GradientResult::PerTrajectory result;
+  result.loss = kNaN;
+  result.gradient.assign(NumColumns(*input.wrt), kNaN);
+  const std::unique_ptr<GradientPass> pass = MakeGradientPass(method, input);
+  RETURN_IF_ERROR(pass->Solve());
+  PassPrimal& primal = pass->primal();
+  if (primal.reached()) {
+    const LossValue value = EvaluateLoss(loss, primal.values);
+    if (!std::isnan(value.value)) {
+      RETURN_IF_ERROR(pass->Gradient(value.cotangents, absl::MakeSpan(result.gradient)));
+    }
+    if (primal.reached()) result.loss = value.value;  // not when the gradient was cut short
+  }
+  result.saved = std::move(primal.values);
+  result.termination = std::move(primal.termination);
+  result.stats = primal.stats;
+  result.grid = std::move(primal.grid);
+  return result;
+}
+
+}  // namespace
+
+GradientMethod ChooseGradientMethod(GradientMethod wanted, const BoundSimulation& bound,
+                                    int64_t columns, int64_t save_times, std::string* reason) {
+  if (wanted != GradientMethod::kAuto) return wanted;
+  if (columns > kMaxForwardColumns) {
+    *reason = absl::StrCat("backprop: one reverse pass costs less than tangents of ", columns,
+                           " columns (over ", kMaxForwardColumns, ")");
+    return GradientMethod::kBackprop;
+  }
+  const double tangents = 8.0 * static_cast<double>(bound.model->rhs().num_states()) *
+                          static_cast<double>(columns) * static_cast<double>(save_times);
+  if (tangents > static_cast<double>(limits::kMaxSavedBytes)) {
+    *reason = absl::StrCat("backprop: tangents at ", save_times, " times do not fit in memory");
+    return GradientMethod::kBackprop;
+  }
+  *reason = absl::StrCat("forward: ", columns, " column", columns == 1 ? "" : "s", " (at most ",
+                         kMaxForwardColumns, ") ride along with the solve, under error control");
+  return GradientMethod::kForward;
+}
+
+SaveAt SaveAtLossTimes(const std::vector<const Loss*>& losses, bool backwards) {
+  SaveAt save;
+  if (losses.size() == 1) {
+    save.times = LossTimes(*losses[0], backwards);
+  } else {
+    Loss all;
+    for (const Loss* loss : losses) {
+      Linear times_only;
+      times_only.times = LossTimes(*loss, backwards);
+      all.terms.emplace_back(std::move(times_only));
+    }
+    save.times = LossTimes(all, backwards);
+  }
+  save.kind = save.times.empty() ? SaveAt::Kind::kEnd : SaveAt::Kind::kTimes;
+  return save;
+}
+
+absl::StatusOr<absl::Duration> PrepareGradientKernels(const Model& model, GradientMethod method) {
+  const int wide = model.rhs().simd_lanes();
+  if (method == GradientMethod::kBackprop) {
+    return PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
+                           {&model.rhs(), MapKernel::kVjp, 1},
+                           {&model.init(), MapKernel::kVjp, 1}});
+  }
+  return PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
+                         {&model.rhs(), MapKernel::kTangentBlock, wide},
+                         {&model.init(), MapKernel::kTangentBlock, wide}});
+}
+
+absl::Time DeadlineOf(const SolveOptions& options) { return absl::Now() + options.wall_budget; }
+
+absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& request,
+                                                       const Cancellation* cancellation) {
+  const absl::Time start = absl::Now();
+  const absl::Time deadline = DeadlineOf(request.simulation.options);
+  ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation));
+  GradientResult result;
+  ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
+  RETURN_IF_ERROR(ValidateForAll(request.loss, bound));
+  ASSIGN_OR_RETURN(ResolvedOptions resolved,
+                   ResolveOptions(request.simulation, bound,
+                                  SaveAtLossTimes({&request.loss}, bound.t1[0] < bound.t0[0])));
+  RETURN_IF_ERROR(CheckSavedRoom(bound, resolved.options.save));
+  const int64_t columns = NumColumns(result.wrt);
+  result.method = ChooseGradientMethod(request.gradient.method, bound, columns,
+                                       static_cast<int64_t>(resolved.options.save.times.size()),
+                                       &result.method_reason);
+  result.tangent_control = request.gradient.tangent_control;
+  ASSIGN_OR_RETURN(result.timing.compile, PrepareGradientKernels(*bound.model, result.method));
+  PassInput input;
+  input.bound = &bound;
+  input.options = &resolved.options;
+  input.wrt = &result.wrt;
+  input.control = result.tangent_control;
+  input.cancellation = cancellation;
+  input.deadline = deadline;
+  result.trajectories.reserve(bound.num_trajectories);
+  for (input.trajectory = 0; input.trajectory < bound.num_trajectories; ++input.trajectory) {
+    ASSIGN_OR_RETURN(GradientResult::PerTrajectory one,
+                     DifferentiateOne(request.loss, result.method, input));
+    result.trajectories.push_back(std::move(one));
+  }
+  result.resolution = std::move(resolved.resolution);
+  result.timing.engine = absl::Now() - start - result.timing.compile;
+  return result;
+}
+
+}  // namespace costate

@@ -1,0 +1,36 @@
+// Gradients of losses, behind the door.
+#ifndef COSTATE_ENGINE_DIFFERENTIATE_H_
+#define COSTATE_ENGINE_DIFFERENTIATE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "engine/bind.h"
+#include "engine/engine.h"
+#include "engine/resolve_options.h"
+
+namespace costate {
+
+absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& request,
+                                                       const Cancellation* cancellation);
+
+// Columns up to which `auto` carries tangents forward. Measured: see gradient_bench.cc.
+inline constexpr int64_t kMaxForwardColumns = 50;
+
+// kAuto resolved; `reason` is set if it was.
+GradientMethod ChooseGradientMethod(GradientMethod wanted, const BoundSimulation& bound,
+                                    int64_t columns, int64_t save_times, std::string* reason);
+
+// Saves at the union of the losses' times, or the end if they have none.
+SaveAt SaveAtLossTimes(const std::vector<const Loss*>& losses, bool backwards);
+
+// Builds what a gradient by `method` needs; returns the time it took.
+absl::StatusOr<absl::Duration> PrepareGradientKernels(const Model& model, GradientMethod method);
+
+// The wall budget of a call that starts now.
+absl::Time DeadlineOf(const SolveOptions& options);
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_DIFFERENTIATE_H_

@@ -1,0 +1,147 @@
+#include "engine/solve.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "engine/base/limits.h"
+#include "engine/base/status_macros.h"
+#include "engine/bind.h"
+#include "engine/map_rows.h"
+#include "engine/resolve_options.h"
+#include "engine/solvers/integrate.h"
+
+namespace costate {
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// Adds outputs to the driver's rows and hands them on.
+class OutputSink : public SaveSink {
+ public:
+  static absl::StatusOr<OutputSink> Create(const BoundSimulation& bound, bool want_outputs,
+                                           SolveSink& sink) {
+    OutputSink made(bound, sink);
+    const DifferentiableMap& map = bound.model->outputs();
+    if (want_outputs && map.num_values() > 0) {
+      ASSIGN_OR_RETURN(made.kernel_, map.Get(MapKernel::kValue, 1));
+      made.outputs_.resize(map.num_values());
+      made.scratch_.resize(made.kernel_.scratch_size());
+    }
+    return made;
+  }
+
+  absl::Status Save(int64_t trajectory, double t, absl::Span<const double> y) override {
+    if (!outputs_.empty()) {
+      const double* p = bound_.one(trajectory).params.data();
+      const double* inputs[] = {&t, y.data(), p};
+      double* outputs[] = {outputs_.data()};
+      kernel_(inputs, outputs, scratch_.data());
+    }
+    return sink_.Save(trajectory, t, y, outputs_);
+  }
+
+ private:
+  OutputSink(const BoundSimulation& bound, SolveSink& sink) : bound_(bound), sink_(sink) {}
+
+  const BoundSimulation& bound_;
+  SolveSink& sink_;
+  Kernel kernel_;
+  std::vector<double> outputs_;
+  std::vector<double> scratch_;
+};
+
+absl::StatusOr<std::vector<Trajectory>> RunSolve(const BoundSimulation& bound,
+                                                 const SolveOptions& options, bool want_outputs,
+                                                 const Cancellation* cancellation,
+                                                 SolveSink* sink) {
+  IntegrateHooks hooks;
+  hooks.cancellation = cancellation;
+  if (sink == nullptr) return Integrate(bound.all(), options, hooks);
+  ASSIGN_OR_RETURN(OutputSink adapter, OutputSink::Create(bound, want_outputs, *sink));
+  hooks.sink = &adapter;
+  return Integrate(bound.all(), options, hooks);
+}
+
+absl::Status CheckOutputRoom(const std::vector<Trajectory>& trajectories, int64_t num_outputs) {
+  double rows = 0;
+  for (const Trajectory& trajectory : trajectories) rows += trajectory.times.size();
+  if (8.0 * rows * num_outputs <= static_cast<double>(limits::kMaxSavedBytes)) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat(num_outputs, " outputs at ", rows, " saved times pass the limit of ",
+                   limits::kMaxSavedBytes, " bytes; save fewer times, or stream"));
+}
+
+}  // namespace
+
+absl::StatusOr<absl::Duration> PrepareKernels(
+    const absl::InlinedVector<KernelNeed, 6>& needs) {
+  const absl::Time start = absl::Now();
+  for (const KernelNeed& need : needs) {
+    RETURN_IF_ERROR(need.map->Get(need.kind, need.lanes).status());
+  }
+  return absl::Now() - start;
+}
+
+absl::Status EvaluateOutputs(const Model& model, const Trajectory& trajectory,
+                             absl::Span<const double> params, std::vector<double>* outputs) {
+  MapPoints points;
+  points.rows = trajectory.num_reached;
+  points.t = trajectory.times.data();
+  points.y = trajectory.states.data();
+  points.p = params.data();
+  outputs->assign(trajectory.times.size() * model.outputs().num_values(), kNaN);
+  return EvaluateRows(model.outputs(), points, outputs->data());
+}
+
+absl::Status CheckTrajectory(const Trajectory& trajectory, int64_t num_states) {
+  const int64_t rows = static_cast<int64_t>(trajectory.times.size());
+  const bool fits = static_cast<int64_t>(trajectory.states.size()) == rows * num_states &&
+                    trajectory.num_reached >= 0 && trajectory.num_reached <= rows;
+  if (!fits) return absl::InternalError("the solver returned arrays that do not fit each other");
+  const auto end = trajectory.states.begin() + trajectory.num_reached * num_states;
+  const bool finite = std::all_of(trajectory.states.begin(), end,
+                                  [](double x) { return std::isfinite(x); });
+  if (!finite) return absl::InternalError("the solver returned a reached state that is not finite");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
+                                            const Cancellation* cancellation, SolveSink* sink) {
+  const absl::Time start = absl::Now();
+  ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation));
+  ASSIGN_OR_RETURN(ResolvedOptions resolved, ResolveOptions(request.simulation, bound));
+  const Model& model = *bound.model;
+  const int lanes = resolved.resolution.options.lanes;
+  ASSIGN_OR_RETURN(const absl::Duration compile,
+                   PrepareKernels({{&model.rhs(), MapKernel::kValue, lanes},
+                                   {&model.rhs(), MapKernel::kValue, 1}}));
+  SolveResult result;
+  ASSIGN_OR_RETURN(result.trajectories, RunSolve(bound, resolved.options, request.want_outputs,
+                                                 cancellation, sink));
+  if (sink == nullptr) {
+    for (const Trajectory& trajectory : result.trajectories) {
+      RETURN_IF_ERROR(CheckTrajectory(trajectory, model.rhs().num_states()));
+    }
+    result.outputs.resize(result.trajectories.size());
+    if (request.want_outputs) {
+      RETURN_IF_ERROR(CheckOutputRoom(result.trajectories, model.outputs().num_values()));
+      for (size_t b = 0; b < result.trajectories.size(); ++b) {
+        RETURN_IF_ERROR(EvaluateOutputs(model, result.trajectories[b], bound.one(b).params,
+                                        &result.outputs[b]));
+      }
+    }
+  }
+  result.resolution = std::move(resolved.resolution);
+  result.timing.compile = compile;
+  result.timing.engine = absl::Now() - start - compile;
+  return result;
+}
+
+}  // namespace costate

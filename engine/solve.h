@@ -1,0 +1,35 @@
+// Solve, behind the door.
+#ifndef COSTATE_ENGINE_SOLVE_H_
+#define COSTATE_ENGINE_SOLVE_H_
+
+#include <utility>
+
+#include "absl/container/inlined_vector.h"
+#include "absl/status/statusor.h"
+#include "engine/base/cancellation.h"
+#include "engine/engine.h"
+
+namespace costate {
+
+absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
+                                            const Cancellation* cancellation, SolveSink* sink);
+
+// Builds kernels ahead of the numerical work, so that both can be timed. Returns the time spent.
+struct KernelNeed {
+  const DifferentiableMap* map;
+  MapKernel kind;
+  int lanes;
+};
+absl::StatusOr<absl::Duration> PrepareKernels(
+    const absl::InlinedVector<KernelNeed, 6>& needs);
+
+// outputs [k, num_outputs] of a trajectory's saved rows, NaN where not reached. `params` is [m].
+absl::Status EvaluateOutputs(const Model& model, const Trajectory& trajectory,
+                             absl::Span<const double> params, std::vector<double>* outputs);
+
+// INTERNAL unless the arrays fit each other and reached values are finite.
+absl::Status CheckTrajectory(const Trajectory& trajectory, int64_t num_states);
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_SOLVE_H_
