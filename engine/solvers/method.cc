@@ -70,6 +70,11 @@ absl::StatusOr<std::unique_ptr<Stepper>> MakeStepper(Method method, const Vector
   return VisitTable(method, [&]<typename T>() { return rk::MakeErkStepper<T>(field, lanes); });
 }
 
+absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(Method method, const VectorField& field,
+                                                           const ReplayUse& use) {
+  return VisitTable(method, [&]<typename T>() { return rk::MakeErkReplay<T>(field, use); });
+}
+
 rk::TableauView rk::GetTableau(Method method) {
   return VisitTable(method, []<typename T>() { return ViewOf<T>(); });
 }

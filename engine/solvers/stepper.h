@@ -93,7 +93,8 @@ struct StepRecord {
 };
 
 // Derivatives of single recorded steps of y1 = Phi(t, h, y, p) and of their dense output.
-// Discrete derivatives: exact for the arithmetic of the step, step sizes taken as given.
+// Discrete derivatives: exact for the arithmetic of the step, step sizes taken as given. t and h
+// are independent here: the step's end moves by d_t + d_h.
 // Thread-safety: one thread.
 class StepReplay {
  public:
@@ -103,32 +104,55 @@ class StepReplay {
 
   // Tangents, in blocks of W columns. d_t and d_h are [W], d_p is [m][W], d_y and d_y1 [n][W].
   // d_y1 receives dPhi. d_error, if not null, receives the tangent of the embedded error [n][W].
-  // After a call, JvpInterpolate gives tangents of the dense output of the same step at a fixed
-  // time t + theta h (theta itself moves with t and h): d_out [n][W].
+  //
+  // FSAL methods (MethodInfo::fsal) can save one evaluation per step: d_k_end, if not null,
+  // receives the tangent of the last stage [n][W], and is the d_k_first of the next step when that
+  // starts where this one ends, with d_t + d_h, d_y1 and the same d_p. Null for other methods.
   virtual void Jvp(const StepRecord& step, const double* params, const double* d_t,
                    const double* d_h, const double* d_y, const double* d_p, double* d_y1,
-                   double* d_error) = 0;
+                   double* d_error, const double* d_k_first = nullptr,
+                   double* d_k_end = nullptr) = 0;
+
+  // After Jvp, whose input buffers must still be as they were: tangents of the dense output of the
+  // same step at the fixed time t + theta h (theta itself moves with t and h), theta in [0, 1];
+  // d_out [n][W]. At theta = 1 that is the end point less its motion, d_y1 - y'(t1) (d_t + d_h).
   virtual void JvpInterpolate(double theta, double* d_out) = 0;
 
   // Cotangent of a value saved inside the step at a fixed time.
   struct SavedCotangent {
-    double theta = 0;           // in (0, 1]
-    const double* c = nullptr;  // [n]
+    double theta = 0;           // in [0, 1]
+    const double* c = nullptr;  // [n]; VjpBlock: [n][W]
   };
   // Reverse, one cotangent at a time. c_y1 [n] is the cotangent of the end point. Adds to c_p [m],
-  // *c_t and *c_h; writes c_y [n] (may alias c_y1).
-  //   Lambda_i = h f_y(t_i, Y_i)^T (b_i lambda_1 + sum_{j>i} a_ji Lambda_j / h ...), i = s..1
-  //   (Hager 2000; Sandu 2006; ARKODE guide, "Mathematics").
+  // *c_t and *c_h (each of these two may be null: not wanted); writes c_y [n] (may alias c_y1).
+  //   Lambda_i = h f_y(t_i, Y_i)^T (b_i c_1 + sum_q B_i(theta_q) c_q + sum_{j>i} a_ji Lambda_j /
+  //   h), i = s..1, c_y = c_1 + sum_q c_q + sum_i Lambda_i (Hager 2000; Sandu 2006; ARKODE guide,
+  //   "Mathematics").
   virtual void Vjp(const StepRecord& step, const double* params, const double* c_y1,
                    absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
                    double* c_h) = 0;
 
+  // The same for W cotangents at once: c_y1, c_y and SavedCotangent::c are [n][W], c_p is [m][W],
+  // c_t and c_h are [W]. Only for replays made with ReplayUse::cotangent_blocks.
+  virtual void VjpBlock(const StepRecord& step, const double* params, const double* c_y1,
+                        absl::Span<const SavedCotangent> saved, double* c_y, double* c_p,
+                        double* c_t, double* c_h) = 0;
+
   virtual int64_t rhs_evaluations() const = 0;
   virtual int64_t jvp_evaluations() const = 0;  // kernel calls, each W tangents
-  virtual int64_t vjp_evaluations() const = 0;
+  virtual int64_t vjp_evaluations() const = 0;  // kernel calls, each 1 or W cotangents
 };
 
-absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(Method method, const VectorField& field);
+// Which members of a StepReplay will be called; the kernels of the others are not built.
+struct ReplayUse {
+  bool tangents = true;           // Jvp, JvpInterpolate
+  bool cotangents = true;         // Vjp
+  bool cotangent_blocks = false;  // VjpBlock
+};
+
+// `field` must outlive the replay.
+absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(Method method, const VectorField& field,
+                                                           const ReplayUse& use = {});
 
 }  // namespace costate
 

@@ -14,7 +14,8 @@ namespace costate::rk {
 template <typename T>
 absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper(const VectorField& field, int lanes);
 template <typename T>
-absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay(const VectorField& field);
+absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay(const VectorField& field,
+                                                          const ReplayUse& use);
 
 // The table of a method at run time, for tests and analysis.
 TableauView GetTableau(Method method);

@@ -28,13 +28,6 @@ struct RowE {
   static constexpr int kSize = T::kStages;
   static constexpr double At(int j) { return T::kE[j]; }
 };
-// Column j of kA below the diagonal, for the reverse sweep: a_ij over i in [0, rows).
-template <typename T, int j>
-struct ColumnA {
-  static constexpr int kSize = T::kStages + T::kExtraStages;
-  static constexpr double At(int i) { return i > j ? T::kA[i][j] : 0.0; }
-};
-
 template <typename C>
 constexpr int FirstNonZero() {
   for (int j = 0; j < C::kSize; ++j) {
