@@ -1,0 +1,112 @@
+#include "engine/codegen/cache_key.h"
+
+#include <cstring>
+#include <type_traits>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/string_view.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/BLAKE3.h"
+
+namespace costate::codegen {
+namespace {
+
+// Changes whenever the emitter gives other code for the same function.
+constexpr int64_t kEmitterVersion = 1;
+
+class Hasher {
+ public:
+  template <typename T>
+  void Add(T value) {
+    static_assert(std::is_arithmetic_v<T>);
+    const size_t used = buffer_.size();
+    buffer_.resize(used + sizeof(T));
+    std::memcpy(buffer_.data() + used, &value, sizeof(T));
+    if (buffer_.size() > kFlushBytes) Flush();
+  }
+  void AddBytes(const void* data, size_t size) {
+    Add(static_cast<uint64_t>(size));
+    Flush();
+    hasher_.update({static_cast<const uint8_t*>(data), size});
+  }
+  CacheKey Finish() {
+    Flush();
+    return hasher_.final<32>();
+  }
+
+ private:
+  static constexpr size_t kFlushBytes = 64 << 10;
+
+  void Flush() {
+    hasher_.update(buffer_);
+    buffer_.clear();
+  }
+
+  llvm::BLAKE3 hasher_;
+  std::vector<uint8_t> buffer_;
+};
+
+void AddInstruction(Hasher& hasher, const Instruction& instruction) {
+  hasher.Add(static_cast<uint8_t>(instruction.op));
+  hasher.Add(static_cast<uint8_t>(instruction.dtype));
+  hasher.Add(static_cast<uint8_t>(instruction.shape.size()));
+  hasher.Add(static_cast<uint32_t>(instruction.operands.size()));
+  hasher.Add(static_cast<uint8_t>(instruction.attributes.size()));
+  for (int64_t extent : instruction.shape) hasher.Add(extent);
+  for (ValueId operand : instruction.operands) hasher.Add(operand);
+  for (int64_t attribute : instruction.attributes) hasher.Add(attribute);
+}
+
+}  // namespace
+
+CacheKey KernelKey(const Function& function, const KernelSpec& spec, int block_size,
+                   const HostTarget& host) {
+  Hasher hasher;
+  hasher.Add(kEmitterVersion);
+  for (const std::string_view text :
+       {std::string_view(LLVM_VERSION_STRING), std::string_view(host.triple),
+        std::string_view(host.cpu), std::string_view(host.features)}) {
+    hasher.AddBytes(text.data(), text.size());
+  }
+  hasher.Add(static_cast<int64_t>(host.instruction_set));
+  hasher.Add(static_cast<int64_t>(host.simd_lanes));
+  hasher.Add(static_cast<int64_t>(block_size));
+  hasher.Add(static_cast<int64_t>(spec.lanes));
+  hasher.Add(spec.uniform_inputs);
+  hasher.Add(spec.uniform_outputs);
+  for (const auto* buffers : {&function.inputs, &function.outputs}) {
+    hasher.Add(static_cast<uint64_t>(buffers->size()));
+    for (const Buffer& buffer : *buffers) hasher.Add(buffer.size);
+  }
+  hasher.Add(static_cast<uint64_t>(function.instructions.size()));
+  for (const Instruction& instruction : function.instructions) AddInstruction(hasher, instruction);
+  hasher.Add(static_cast<uint64_t>(function.results.size()));
+  for (const OutputEntry& entry : function.results) {
+    hasher.Add(entry.value);
+    hasher.Add(entry.buffer);
+    hasher.Add(entry.offset);
+  }
+  hasher.Add(static_cast<uint64_t>(function.constants.size()));
+  for (const std::vector<double>& constant : function.constants) {
+    if (constant.size() == 1) {
+      hasher.Add(uint64_t{sizeof(double)});
+      hasher.Add(constant[0]);
+    } else {
+      hasher.AddBytes(constant.data(), constant.size() * sizeof(double));
+    }
+  }
+  return hasher.Finish();
+}
+
+CacheKey HashBytes(std::string_view bytes) {
+  return llvm::BLAKE3::hash<32>(
+      {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+}
+
+std::string KeyToHex(const CacheKey& key) {
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(key.data()), key.size()));
+}
+
+}  // namespace costate::codegen

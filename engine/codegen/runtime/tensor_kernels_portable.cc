@@ -1,0 +1,5 @@
+#include "engine/codegen/runtime/tensor_kernels.h"
+
+#define COSTATE_ISA portable
+#include "engine/codegen/runtime/pack.h"
+#include "engine/codegen/runtime/tensor_kernels.inc"
