@@ -106,9 +106,9 @@ absl::Status CheckValues(const Match& match, bool bounded) {
       return FieldError(field, absl::StrCat(values[i], " for ", QuoteName(tensor.name)),
                         "a finite number");
     }
-    return FieldError(field, absl::StrCat(values[i], " for ", QuoteName(tensor.name)),
-                      absl::StrCat("a value in its declared range [", tensor.lower, ", ",
-                                   tensor.upper, "]"));
+    return FieldError(
+        field, absl::StrCat(values[i], " for ", QuoteName(tensor.name)),
+        absl::StrCat("a value in its declared range [", tensor.lower, ", ", tensor.upper, "]"));
   }
   return absl::OkStatus();
 }
@@ -155,10 +155,10 @@ absl::StatusOr<std::vector<Match>> MatchArrays(const std::vector<NamedArray>& ar
     match.tensor = index.Find(arrays[i].name);
     const std::string name_field = absl::StrCat(match.field, ".name");
     if (match.tensor == nullptr) {
-      return FieldStatus(absl::StatusCode::kInvalidArgument, name_field,
-                         absl::StrCat("the model has no ", std::string(kind), " ",
-                                      QuoteName(arrays[i].name), "; ",
-                                      SuggestName(arrays[i].name, Names(tensors))));
+      return FieldStatus(
+          absl::StatusCode::kInvalidArgument, name_field,
+          absl::StrCat("the model has no ", std::string(kind), " ", QuoteName(arrays[i].name), "; ",
+                       SuggestName(arrays[i].name, Names(tensors))));
     }
     if (!seen.insert(match.tensor).second) {
       return FieldError(name_field, absl::StrCat(QuoteName(arrays[i].name), " again"),
@@ -311,9 +311,8 @@ absl::StatusOr<BoundSimulation> Bind(const Simulation& simulation) {
   RETURN_IF_ERROR(CheckTime("t1", simulation.t1, &batch));
   ASSIGN_OR_RETURN(const std::vector<Match> params,
                    MatchArrays(simulation.params, ir.params, "parameter", "params", &batch));
-  ASSIGN_OR_RETURN(const std::vector<Match> states,
-                   MatchArrays(simulation.initial_state, ir.states, "state", "initial_state",
-                               &batch));
+  ASSIGN_OR_RETURN(const std::vector<Match> states, MatchArrays(simulation.initial_state, ir.states,
+                                                                "state", "initial_state", &batch));
   BoundSimulation bound;
   bound.model = simulation.model.get();
   bound.num_trajectories = batch.size();

@@ -17,11 +17,11 @@ struct BoundSimulation {
   const Model* model = nullptr;
   int64_t num_trajectories = 1;  // B
   bool batched = false;
-  std::vector<double> t0;        // [1] or [B]
-  std::vector<double> t1;        // [1] or [B]
-  std::vector<double> params;    // [m] or [B, m]
-  std::vector<double> y0;        // [B, n]
-  std::vector<bool> given;       // [n]: the initial value was given, init plays no part
+  std::vector<double> t0;      // [1] or [B]
+  std::vector<double> t1;      // [1] or [B]
+  std::vector<double> params;  // [m] or [B, m]
+  std::vector<double> y0;      // [B, n]
+  std::vector<bool> given;     // [n]: the initial value was given, init plays no part
 
   // All trajectories, or one of them; views into this object.
   Problem all() const;

@@ -62,7 +62,7 @@ struct Simulation {
   std::vector<NamedArray> params;         // the others keep the model's defaults
   std::vector<NamedArray> initial_state;  // the others follow the model's init map
   SolveOptions options;
-  bool method_auto = true;                // choose options.method, which is then ignored
+  bool method_auto = true;  // choose options.method, which is then ignored
 };
 
 // Time spent on a request, by what it was spent on.
@@ -101,6 +101,8 @@ struct SolveResult {
 class SolveSink {
  public:
   virtual ~SolveSink() = default;
+  // Once, before the first row.
+  virtual absl::Status Begin(const Resolution& resolution, int64_t num_trajectories) = 0;
   virtual absl::Status Save(int64_t trajectory, double t, absl::Span<const double> y,
                             absl::Span<const double> outputs) = 0;
 };
@@ -148,7 +150,7 @@ struct GradientResult {
     SavedValues saved;             // of the same pass
     Termination termination;
     GradientStats stats;
-    std::vector<double> grid;      // with options.return_grid
+    std::vector<double> grid;  // with options.return_grid
   };
   std::vector<WrtEntry> wrt;
   std::vector<PerTrajectory> trajectories;
@@ -168,8 +170,8 @@ struct VjpRequest {
 };
 struct VjpResult {
   std::vector<WrtEntry> wrt;
-  std::vector<double> gradients;  // [V, sum of wrt sizes]
-  std::vector<double> values;     // [V], the functionals themselves
+  std::vector<double> gradients;         // [V, sum of wrt sizes]
+  std::vector<double> values;            // [V], the functionals themselves
   GradientResult::PerTrajectory primal;  // loss and gradient unused
   GradientMethod method = GradientMethod::kForward;
   std::string method_reason;
@@ -181,9 +183,9 @@ struct VjpResult {
 // Several tangents: V directions in the space of wrt. Not batched. A value saved at one of `times`
 // stays at that time when t0 or t1 moves; the one of kEnd moves with t1.
 struct JvpRequest {
-  Simulation simulation;            // SaveAt kTimes or kEnd
+  Simulation simulation;  // SaveAt kTimes or kEnd
   std::vector<std::string> wrt;
-  std::vector<double> directions;   // [V, sum of wrt sizes]
+  std::vector<double> directions;  // [V, sum of wrt sizes]
   TangentControl tangent_control = TangentControl::kFull;
 };
 struct JvpResult {

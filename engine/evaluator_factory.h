@@ -15,9 +15,9 @@
 namespace costate {
 
 enum class EvaluatorKind {
-  kAuto,         // the compiler if it can be had
+  kAuto,  // the compiler if it can be had
   kInterpreter,
-  kCompiler,     // UNAVAILABLE without it
+  kCompiler,  // UNAVAILABLE without it
 };
 
 struct EvaluatorOptions {

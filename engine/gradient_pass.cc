@@ -84,8 +84,8 @@ absl::StatusOr<StateLoss> PullBackOutputs(const PassInput& input, const SavedVal
                            .t = problem.t1.data(),
                            .y = values.terminal_state.data(),
                            .p = problem.params.data()};
-    RETURN_IF_ERROR(TransposeRows(model.outputs(), end, cotangents.terminal_output.data(),
-                                  &loss.t1, loss.terminal.data(), loss.params.data()));
+    RETURN_IF_ERROR(TransposeRows(model.outputs(), end, cotangents.terminal_output.data(), &loss.t1,
+                                  loss.terminal.data(), loss.params.data()));
   }
   return loss;
 }
@@ -103,9 +103,8 @@ void ForEachEntry(const std::vector<WrtEntry>& wrt, F visit) {
 // Cancellation and budget as the end of a trajectory; other errors stay.
 absl::Status EndEarly(const PassInput& input, const absl::Status& status, PassPrimal* primal) {
   Termination& end = primal->termination;
-  const Cancellation::Reason fired = input.cancellation == nullptr
-                                         ? Cancellation::Reason::kNone
-                                         : input.cancellation->reason();
+  const Cancellation::Reason fired =
+      input.cancellation == nullptr ? Cancellation::Reason::kNone : input.cancellation->reason();
   switch (fired) {
     case Cancellation::Reason::kClientCancelled:
       end.reason = Termination::Reason::kCancelled;
@@ -152,9 +151,8 @@ class BackpropPass : public GradientPass {
     const Problem problem = input_.bound->one(input_.trajectory);
     ASSIGN_OR_RETURN(StateLoss loss, PullBackOutputs(input_, primal_.values, cotangents));
     const StateCotangents pulled = {primal_.values.times, loss.saved, loss.terminal};
-    absl::StatusOr<AdjointResult> adjoint =
-        DiscreteAdjoint(*problem.field, problem.params, recording_, pulled, input_.cancellation,
-                        input_.deadline);
+    absl::StatusOr<AdjointResult> adjoint = DiscreteAdjoint(
+        *problem.field, problem.params, recording_, pulled, input_.cancellation, input_.deadline);
     if (!adjoint.ok()) return EndEarly(input_, adjoint.status(), &primal_);
     AddStats(adjoint->stats);
     for (size_t j = 0; j < loss.params.size(); ++j) adjoint->params[j] += loss.params[j];
@@ -212,8 +210,7 @@ class BackpropPass : public GradientPass {
 
 class ForwardPass : public GradientPass {
  public:
-  explicit ForwardPass(const PassInput& input)
-      : input_(input), columns_(NumColumns(*input.wrt)) {}
+  explicit ForwardPass(const PassInput& input) : input_(input), columns_(NumColumns(*input.wrt)) {}
 
   absl::Status Solve() override {
     RETURN_IF_ERROR(CheckTangentRoom(input_, columns_));
@@ -382,13 +379,11 @@ absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t nu
   const SolveOptions options = WithBudget(input);
   IntegrateHooks hooks;
   hooks.cancellation = input.cancellation;
-  ASSIGN_OR_RETURN(TangentResult result,
-                   SolveWithTangents(input.bound->one(input.trajectory), options, seeds,
-                                     input.control, hooks));
+  ASSIGN_OR_RETURN(TangentResult result, SolveWithTangents(input.bound->one(input.trajectory),
+                                                           options, seeds, input.control, hooks));
   TangentPass pass;
   pass.primal.stats.tangents = result.stats;
-  const bool reached =
-      result.trajectory.termination.reason == Termination::Reason::kReachedEnd;
+  const bool reached = result.trajectory.termination.reason == Termination::Reason::kReachedEnd;
   absl::Span<const double> terminal;
   if (reached) terminal = result.terminal_state;
   RETURN_IF_ERROR(FillPrimal(input, std::move(result.trajectory), terminal, &pass.primal));

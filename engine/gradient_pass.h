@@ -61,8 +61,8 @@ std::unique_ptr<GradientPass> MakeGradientPass(GradientMethod method, const Pass
 // Solves with tangents in `num_directions` directions of the space of wrt, [V, q] row-major.
 struct TangentPass {
   PassPrimal primal;
-  std::vector<double> states;           // [K, n, V]
-  std::vector<double> terminal;         // [n, V]
+  std::vector<double> states;    // [K, n, V]
+  std::vector<double> terminal;  // [n, V]
 };
 absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t num_directions,
                                               absl::Span<const double> directions);

@@ -151,13 +151,16 @@ absl::Status PushRows(const DifferentiableMap& map, const MapPoints& points, int
     load(d_p, m, lane_p);
     for (int64_t row = 0; row < points.rows; ++row) {
       load(d_y == nullptr ? nullptr : d_y + row * n * columns, n, lane_y);
-      const double* inputs[] = {points.t + row * points.t_stride, points.y + row * n, points.p,
-                                lane_t.data(),                    lane_y.data(),      lane_p.data()};
+      const double* inputs[] = {points.t + row * points.t_stride,
+                                points.y + row * n,
+                                points.p,
+                                lane_t.data(),
+                                lane_y.data(),
+                                lane_p.data()};
       double* outputs[] = {out.data()};
       kernel(inputs, outputs, scratch.data());
       for (int64_t i = 0; i < k; ++i) {
-        std::copy_n(out.data() + i * width, used,
-                    d_values + (row * k + i) * columns + first);
+        std::copy_n(out.data() + i * width, used, d_values + (row * k + i) * columns + first);
       }
     }
   }

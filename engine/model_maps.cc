@@ -11,8 +11,7 @@ namespace costate {
 namespace {
 
 // Bits of the buffers t, y and p.
-constexpr uint64_t kPointIsUniform =
-    1u << kTimeBuffer | 1u << kStateBuffer | 1u << kParamBuffer;
+constexpr uint64_t kPointIsUniform = 1u << kTimeBuffer | 1u << kStateBuffer | 1u << kParamBuffer;
 
 const std::vector<int>& AllInputs() {
   static const auto& inputs = *new std::vector<int>{kTimeBuffer, kStateBuffer, kParamBuffer};
@@ -98,8 +97,7 @@ absl::StatusOr<Kernel> FunctionMap::Build(MapKernel kind, int lanes) const {
 
 std::shared_ptr<const Model> MakeModel(ModelIr ir, std::string resource_name,
                                        std::shared_ptr<Evaluator> evaluator) {
-  return std::make_shared<ModelImpl>(std::move(ir), std::move(resource_name),
-                                     std::move(evaluator));
+  return std::make_shared<ModelImpl>(std::move(ir), std::move(resource_name), std::move(evaluator));
 }
 
 }  // namespace costate

@@ -24,8 +24,8 @@ std::string SuggestName(std::string_view unknown, const std::vector<std::string_
   if (names.empty()) return "none, there are no names";
   if (unknown.size() <= static_cast<size_t>(limits::kMaxIdentifierBytes)) {
     const size_t compared = std::min(names.size(), kMaxCandidates);
-    const std::string near =
-        NearestName(unknown, std::vector<std::string_view>(names.begin(), names.begin() + compared));
+    const std::string near = NearestName(
+        unknown, std::vector<std::string_view>(names.begin(), names.begin() + compared));
     if (!near.empty()) return absl::StrCat("did you mean ", QuoteName(near), "?");
   }
   std::string list = "one of ";

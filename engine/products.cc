@@ -217,8 +217,7 @@ absl::StatusOr<JvpResult> JvpOfSimulation(const JvpRequest& request,
                                           const Cancellation* cancellation) {
   JvpResult result;
   ASSIGN_OR_RETURN(const Tangents tangents, RunJvp(request, false, cancellation, &result));
-  const int64_t count =
-      static_cast<int64_t>(request.directions.size()) / NumColumns(result.wrt);
+  const int64_t count = static_cast<int64_t>(request.directions.size()) / NumColumns(result.wrt);
   result.states = DirectionsFirst(tangents.pass.states, count);
   result.outputs = DirectionsFirst(tangents.outputs, count);
   return result;

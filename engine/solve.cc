@@ -80,8 +80,7 @@ absl::Status CheckOutputRoom(const std::vector<Trajectory>& trajectories, int64_
 
 }  // namespace
 
-absl::StatusOr<absl::Duration> PrepareKernels(
-    const absl::InlinedVector<KernelNeed, 6>& needs) {
+absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs) {
   const absl::Time start = absl::Now();
   for (const KernelNeed& need : needs) {
     RETURN_IF_ERROR(need.map->Get(need.kind, need.lanes).status());
@@ -106,8 +105,8 @@ absl::Status CheckTrajectory(const Trajectory& trajectory, int64_t num_states) {
                     trajectory.num_reached >= 0 && trajectory.num_reached <= rows;
   if (!fits) return absl::InternalError("the solver returned arrays that do not fit each other");
   const auto end = trajectory.states.begin() + trajectory.num_reached * num_states;
-  const bool finite = std::all_of(trajectory.states.begin(), end,
-                                  [](double x) { return std::isfinite(x); });
+  const bool finite =
+      std::all_of(trajectory.states.begin(), end, [](double x) { return std::isfinite(x); });
   if (!finite) return absl::InternalError("the solver returned a reached state that is not finite");
   return absl::OkStatus();
 }
@@ -123,8 +122,8 @@ absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
                    PrepareKernels({{&model.rhs(), MapKernel::kValue, lanes},
                                    {&model.rhs(), MapKernel::kValue, 1}}));
   SolveResult result;
-  ASSIGN_OR_RETURN(result.trajectories, RunSolve(bound, resolved.options, request.want_outputs,
-                                                 cancellation, sink));
+  ASSIGN_OR_RETURN(result.trajectories,
+                   RunSolve(bound, resolved.options, request.want_outputs, cancellation, sink));
   if (sink == nullptr) {
     for (const Trajectory& trajectory : result.trajectories) {
       RETURN_IF_ERROR(CheckTrajectory(trajectory, model.rhs().num_states()));

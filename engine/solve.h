@@ -20,8 +20,7 @@ struct KernelNeed {
   MapKernel kind;
   int lanes;
 };
-absl::StatusOr<absl::Duration> PrepareKernels(
-    const absl::InlinedVector<KernelNeed, 6>& needs);
+absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs);
 
 // outputs [k, num_outputs] of a trajectory's saved rows, NaN where not reached. `params` is [m].
 absl::Status EvaluateOutputs(const Model& model, const Trajectory& trajectory,

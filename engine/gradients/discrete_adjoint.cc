@@ -41,10 +41,9 @@ absl::Status CheckSizes(const VectorField& field, absl::Span<const double> param
 // Walks a recording from its end to its start with lambda = dL/dy at the current grid point.
 class ReverseSweep {
  public:
-  ReverseSweep(const VectorField& field, absl::Span<const double> params,
-               const Recording& recording, const StateCotangents& cotangents, StepReplay& replay)
-      : field_(field),
-        params_(params),
+  ReverseSweep(absl::Span<const double> params, const Recording& recording,
+               const StateCotangents& cotangents, StepReplay& replay)
+      : params_(params),
         recording_(recording),
         cotangents_(cotangents),
         replay_(replay),
@@ -69,12 +68,13 @@ class ReverseSweep {
       }
       Step(i);
     }
-    return AddSavedAtStart();
+    while (remaining_ > 0) AddToLambda(SavedRow(--remaining_));  // a recording without steps
+    return absl::OkStatus();
   }
 
   AdjointResult Take() && {
     result_.stats.replayed_steps = recording_.num_steps();
-    result_.stats.rhs_evaluations += replay_.rhs_evaluations();
+    result_.stats.rhs_evaluations = replay_.rhs_evaluations();
     result_.stats.vjp_evaluations = replay_.vjp_evaluations();
     result_.stats.stored_bytes = recording_.bytes();
     return std::move(result_);
@@ -89,20 +89,21 @@ class ReverseSweep {
     for (int64_t i = 0; i < n_; ++i) lambda()[i] += c[i];
   }
 
-  // Collects what was saved in (t_i, t_{i+1}]. A value saved at an inner grid point is the state
-  // there; one at t1 is a value of the last step's dense output, since t1 moves and it does not.
+  // Collects what was saved in (t_i, t_{i+1}], and at t0 with the first step. A value saved at an
+  // inner grid point is the state there; one at t0 or t1 is a value of the dense output, since
+  // these ends move and it does not.
   void CollectSaved(int64_t i, const StepRecord& step) {
-    const double end = recording_.times[i + 1];
+    const double end = step.t_next;
     const bool last = i + 1 == recording_.num_steps();
     saved_.clear();
-    while (remaining_ > 0 && After(cotangents_.times[remaining_ - 1], step.t)) {
+    while (remaining_ > 0 && (i == 0 || After(cotangents_.times[remaining_ - 1], step.t))) {
       const double t = cotangents_.times[--remaining_];
       const double* c = SavedRow(remaining_);
       if (std::all_of(c, c + n_, [](double x) { return x == 0; })) continue;
       if (t == end && !last) {
         AddToLambda(c);
       } else {
-        saved_.push_back({t == end ? 1.0 : (t - step.t) / step.h, c});
+        saved_.push_back({t == end ? 1.0 : std::min((t - step.t) / step.h, 1.0), c});
       }
     }
   }
@@ -110,34 +111,15 @@ class ReverseSweep {
   void Step(int64_t i) {
     const StepRecord step = recording_.step(i);
     CollectSaved(i, step);
+    const bool last = i + 1 == recording_.num_steps();
     double c_t = 0;
     double c_h = 0;
-    replay_.Vjp(step, params_.data(), lambda(), saved_, lambda(), result_.params.data(), &c_t,
-                &c_h);
-    if (i + 1 == recording_.num_steps()) result_.t1 = c_h;
+    replay_.Vjp(step, params_.data(), lambda(), saved_, lambda(), result_.params.data(),
+                i == 0 ? &c_t : nullptr, i == 0 || last ? &c_h : nullptr);
+    if (last) result_.t1 = c_h;
     if (i == 0) result_.t0 = c_t - c_h;  // the first step's end stays where it is
   }
 
-  absl::Status AddSavedAtStart() {
-    if (remaining_ == 0) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const Kernel rhs, field_.Get(MapKernel::kValue, 1));
-    std::vector<double> scratch(rhs.scratch_size());
-    std::vector<double> slope(n_);
-    const double* inputs[] = {recording_.times.data(), recording_.states.data(), params_.data()};
-    double* outputs[] = {slope.data()};
-    rhs(inputs, outputs, scratch.data());
-    ++result_.stats.rhs_evaluations;
-    while (remaining_ > 0) {
-      const double* c = SavedRow(--remaining_);
-      AddToLambda(c);
-      for (int64_t i = 0; i < n_; ++i) {
-        if (c[i] != 0) result_.t0 -= c[i] * slope[i];
-      }
-    }
-    return absl::OkStatus();
-  }
-
-  const VectorField& field_;
   const absl::Span<const double> params_;
   const Recording& recording_;
   const StateCotangents& cotangents_;
@@ -151,15 +133,13 @@ class ReverseSweep {
 
 }  // namespace
 
-absl::StatusOr<AdjointResult> DiscreteAdjoint(const VectorField& field,
-                                              absl::Span<const double> params,
-                                              const Recording& recording,
-                                              const StateCotangents& cotangents,
-                                              const Cancellation* cancellation,
-                                              absl::Time deadline) {
+absl::StatusOr<AdjointResult> DiscreteAdjoint(
+    const VectorField& field, absl::Span<const double> params, const Recording& recording,
+    const StateCotangents& cotangents, const Cancellation* cancellation, absl::Time deadline) {
   RETURN_IF_ERROR(CheckSizes(field, params, recording, cotangents));
-  ASSIGN_OR_RETURN(std::unique_ptr<StepReplay> replay, MakeStepReplay(recording.method, field));
-  ReverseSweep sweep(field, params, recording, cotangents, *replay);
+  ASSIGN_OR_RETURN(std::unique_ptr<StepReplay> replay,
+                   MakeStepReplay(recording.method, field, {.tangents = false}));
+  ReverseSweep sweep(params, recording, cotangents, *replay);
   RETURN_IF_ERROR(sweep.Run(cancellation, deadline));
   return std::move(sweep).Take();
 }

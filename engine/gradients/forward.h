@@ -24,26 +24,26 @@ enum class TangentControl {
 // with scale_q = |value of the parameter| or 1 where that is 0 (CVODES guide, "Sensitivity
 // tolerances"). Row-major.
 struct TangentSeeds {
-  int64_t num_columns = 0;        // C
-  std::vector<double> initial;    // [n, C], d y(t0) / dq
-  std::vector<double> params;     // [m, C], d p / dq; empty: all zero
-  std::vector<double> t0;         // [C]; empty: all zero
-  std::vector<double> t1;         // [C]; empty: all zero
-  std::vector<double> scale;      // [C], > 0
+  int64_t num_columns = 0;      // C
+  std::vector<double> initial;  // [n, C], d y(t0) / dq
+  std::vector<double> params;   // [m, C], d p / dq; empty: all zero
+  std::vector<double> t0;       // [C]; empty: all zero
+  std::vector<double> t1;       // [C]; empty: all zero
+  std::vector<double> scale;    // [C], > 0
 };
 
 struct TangentStats {
-  int64_t jvp_evaluations = 0;       // kernel calls
-  double max_error_ratio = 0;        // largest scaled tangent error of an accepted step
-  double error_ratio_quantile90 = 0; // over accepted steps (the maximum under 50 steps)
-  double share_above_one = 0;        // of accepted steps
+  int64_t jvp_evaluations = 0;        // kernel calls
+  double max_error_ratio = 0;         // largest scaled tangent error of an accepted step
+  double error_ratio_quantile90 = 0;  // over accepted steps (the maximum under 50 steps)
+  double share_above_one = 0;         // of accepted steps
 };
 
 struct TangentResult {
-  Trajectory trajectory;              // values, from the same pass
-  std::vector<double> tangents;       // [K, n, C] at trajectory.times
-  std::vector<double> terminal_state; // [n]
-  std::vector<double> terminal;       // [n, C] at t1, which moves with t1
+  Trajectory trajectory;               // values, from the same pass
+  std::vector<double> tangents;        // [K, n, C] at trajectory.times
+  std::vector<double> terminal_state;  // [n]
+  std::vector<double> terminal;        // [n, C] at t1, which moves with t1
   TangentStats stats;
 };
 

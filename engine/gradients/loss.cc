@@ -44,9 +44,9 @@ absl::Status CheckLeastSquares(const std::string& path, const LeastSquares& term
   const bool is_state = term.channel.kind == Channel::Kind::kState;
   const int64_t channels = is_state ? num_states : num_outputs;
   if (term.channel.index < 0 || term.channel.index >= channels) {
-    return FieldError(absl::StrCat(path, ".channel"), absl::StrCat(term.channel.index),
-                      absl::StrCat("the index of one of ", channels, " ",
-                                   is_state ? "states" : "outputs"));
+    return FieldError(
+        absl::StrCat(path, ".channel"), absl::StrCat(term.channel.index),
+        absl::StrCat("the index of one of ", channels, " ", is_state ? "states" : "outputs"));
   }
   if (term.times.empty()) {
     return FieldError(absl::StrCat(path, ".times"), "none", "at least one time");

@@ -17,9 +17,9 @@ namespace costate {
 
 // Saved values of one trajectory at K times. Row-major.
 struct SavedValues {
-  std::vector<double> times;    // [K]
-  std::vector<double> states;   // [K, n]
-  std::vector<double> outputs;  // [K, k]
+  std::vector<double> times;            // [K]
+  std::vector<double> states;           // [K, n]
+  std::vector<double> outputs;          // [K, k]
   std::vector<double> terminal_state;   // [n], y(t1)
   std::vector<double> terminal_output;  // [k]
 };

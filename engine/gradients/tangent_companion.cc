@@ -33,6 +33,7 @@ TangentCompanion::TangentCompanion(const Problem& problem, const SolveOptions& o
       control_(control),
       n_(problem.field->num_states()),
       columns_(seeds.num_columns),
+      fsal_(GetMethodInfo(options.method).fsal),
       has_error_(options.control.kind == StepControl::Kind::kAdaptive &&
                  GetMethodInfo(options.method).error_order > 0),
       judges_(has_error_ && control == TangentControl::kFull) {}
@@ -62,7 +63,8 @@ absl::Status TangentCompanion::Init(const TangentSeeds& seeds) {
 
 absl::Status TangentCompanion::MakeBlock(const TangentSeeds& seeds, int64_t first_column) {
   Block block;
-  ASSIGN_OR_RETURN(block.replay, MakeStepReplay(options_.method, *problem_.field));
+  ASSIGN_OR_RETURN(block.replay,
+                   MakeStepReplay(options_.method, *problem_.field, {.cotangents = false}));
   lanes_ = block.replay->block();
   const int64_t m = problem_.field->num_params();
   block.first_column = first_column;
@@ -74,6 +76,8 @@ absl::Status TangentCompanion::MakeBlock(const TangentSeeds& seeds, int64_t firs
   block.next.resize(n_ * lanes_);
   block.weight.resize(n_ * lanes_, 1.0);
   if (has_error_) block.error.resize(n_ * lanes_);
+  if (fsal_) block.slope.resize(n_ * lanes_);
+  if (fsal_) block.next_slope.resize(n_ * lanes_);
   block.d_t.resize(lanes_);
   block.d_h.resize(lanes_);
   const std::vector<double>& atol = options_.control.atol;
@@ -126,10 +130,10 @@ absl::Status TangentCompanion::SaveStart(const TangentSeeds& seeds) {
 absl::Status TangentCompanion::CheckRoom(int64_t rows) const {
   const double bytes = 8.0 * static_cast<double>(rows) * n_ * columns_;
   if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(
-      "tangents of ", columns_, " columns at ", rows, " saved times need ", bytes,
-      " bytes, over the limit of ", limits::kMaxSavedBytes,
-      "; save fewer times, ask for fewer columns, or use reverse mode"));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("tangents of ", columns_, " columns at ", rows, " saved times need ", bytes,
+                   " bytes, over the limit of ", limits::kMaxSavedBytes,
+                   "; save fewer times, ask for fewer columns, or use reverse mode"));
 }
 
 bool TangentCompanion::IsFirst(const StepRecord& step) const { return step.t == problem_.t0[0]; }
@@ -147,9 +151,10 @@ double TangentCompanion::Try(const StepRecord& step) {
       block.d_t[w] = first ? block.t0[w] : 0.0;
       block.d_h[w] = (first ? -block.t0[w] : 0.0) + (last ? block.t1[w] : 0.0);
     }
-    block.replay->Jvp(step, problem_.params.data(), block.d_t.data(), block.d_h.data(),
-                      block.state.data(), block.params.data(), block.next.data(),
-                      has_error_ ? block.error.data() : nullptr);
+    block.replay->Jvp(
+        step, problem_.params.data(), block.d_t.data(), block.d_h.data(), block.state.data(),
+        block.params.data(), block.next.data(), has_error_ ? block.error.data() : nullptr,
+        slope_known_ ? block.slope.data() : nullptr, fsal_ ? block.next_slope.data() : nullptr);
     if (has_error_) largest = std::max(largest, ErrorRatio(block));
   }
   return largest;
@@ -201,7 +206,11 @@ absl::Status TangentCompanion::Accept(const StepRecord& step, const double* y_ne
       if (theta > 0) SaveRow(step, theta);
     }
   }
-  for (Block& block : blocks_) block.state.swap(block.next);
+  for (Block& block : blocks_) {
+    block.state.swap(block.next);
+    block.slope.swap(block.next_slope);
+  }
+  slope_known_ = fsal_;
   std::copy(y_new, y_new + n_, last_state_.begin());
   return absl::OkStatus();
 }
@@ -246,7 +255,8 @@ TangentResult TangentCompanion::Take(Trajectory trajectory) && {
   }
   if (!ratios_.empty()) {
     result.stats.max_error_ratio = *std::max_element(ratios_.begin(), ratios_.end());
-    const auto above = std::count_if(ratios_.begin(), ratios_.end(), [](double r) { return r > 1; });
+    const auto above =
+        std::count_if(ratios_.begin(), ratios_.end(), [](double r) { return r > 1; });
     result.stats.share_above_one = static_cast<double>(above) / static_cast<double>(ratios_.size());
     result.stats.error_ratio_quantile90 = Quantile90(ratios_);
   }

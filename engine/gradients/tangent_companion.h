@@ -38,14 +38,16 @@ class TangentCompanion : public StepCompanion {
   struct Block {
     std::unique_ptr<StepReplay> replay;
     int64_t first_column = 0;
-    int64_t columns = 0;  // <= W, the other lanes are zero
-    std::vector<double> t0, t1;    // [W] seeds
-    std::vector<double> params;    // [m][W] seeds
-    std::vector<double> state;     // [n][W] at the current point
-    std::vector<double> next;      // [n][W] at the end of the tried step
-    std::vector<double> error;     // [n][W] of the tried step
-    std::vector<double> weight;    // [n][W] atol_i / scale_q
-    std::vector<double> d_t, d_h;  // [W] of the tried step
+    int64_t columns = 0;             // <= W, the other lanes are zero
+    std::vector<double> t0, t1;      // [W] seeds
+    std::vector<double> params;      // [m][W] seeds
+    std::vector<double> state;       // [n][W] at the current point
+    std::vector<double> next;        // [n][W] at the end of the tried step
+    std::vector<double> error;       // [n][W] of the tried step
+    std::vector<double> slope;       // [n][W] tangent of f at the current point, once known
+    std::vector<double> next_slope;  // [n][W] at the end of the tried step (FSAL methods)
+    std::vector<double> weight;      // [n][W] atol_i / scale_q
+    std::vector<double> d_t, d_h;    // [W] of the tried step
   };
 
   TangentCompanion(const Problem& problem, const SolveOptions& options, const TangentSeeds& seeds,
@@ -68,17 +70,19 @@ class TangentCompanion : public StepCompanion {
   const TangentControl control_;
   const int64_t n_;
   const int64_t columns_;
-  const bool has_error_;   // the method estimates an error
-  const bool judges_;      // and it takes part in step control
+  const bool fsal_;
+  const bool has_error_;  // the method estimates an error
+  const bool judges_;     // and it takes part in step control
   int lanes_ = 1;
   std::vector<Block> blocks_;
   std::vector<double> interpolated_;  // [n][W]
   std::vector<double> square_sum_;    // [W]
+  bool slope_known_ = false;          // Block::slope holds
   double tried_ratio_ = 0;
-  std::vector<double> ratios_;        // of accepted steps
-  int64_t rows_ = 0;                  // saved so far
-  std::vector<double> tangents_;      // [rows, n, C]
-  std::vector<double> last_state_;    // [n]
+  std::vector<double> ratios_;      // of accepted steps
+  int64_t rows_ = 0;                // saved so far
+  std::vector<double> tangents_;    // [rows, n, C]
+  std::vector<double> last_state_;  // [n]
 };
 
 }  // namespace costate
