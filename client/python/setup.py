@@ -1,8 +1,8 @@
 """Compiles the proto files to costate/_proto/costate.binpb, the descriptors the client loads.
 
 They come from proto/ of the checkout, or from the copy that a source distribution carries; the
-google/rpc files that they import come with googleapis-common-protos. An editable installation writes the file into the source folder, so install again after a change to
-a proto file.
+google/rpc files they import come with googleapis-common-protos. An editable installation writes
+the result into the source folder, so install again after a change to a proto file.
 """
 
 import importlib.util

@@ -1,1 +1,105 @@
-"""Client of Costate."""
+"""Costate: solve differential equations and get exact gradients from a server.
+
+>>> import costate
+>>> client = costate.connect("localhost:4310")  # or costate.local()
+>>> model = costate.Model(text)
+>>> sol = client.solve(model, t=(0, 50), save_at=np.linspace(0, 50, 201))
+>>> sol["i"]
+
+`costate.aio` has the same client for asyncio.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from typing import TYPE_CHECKING, Any
+
+from costate._derivatives import Gradient, Jvp, Sensitivities, Vjp
+from costate._local import LocalServer
+from costate._losses import LeastSquares, Linear, Loss, Terminal
+from costate._model import Model, ModelInfo, ParameterInfo
+from costate._options import Controller
+from costate._results import GradientStats, SolveStats, Status, Timing
+from costate._server_info import MethodInfo, ServerInfo
+from costate._solution import Solution
+from costate._stream import Chunk, SolveStream
+from costate.client import Client, connect, local
+from costate.errors import (
+    Cancelled,
+    CostateError,
+    DeadlineExceeded,
+    InvalidRequest,
+    Issue,
+    ModelError,
+    NotFound,
+    Overloaded,
+    PermissionDenied,
+    ServerError,
+    ServerNotFound,
+    ServerStartError,
+    Unavailable,
+    Unimplemented,
+    UnknownName,
+    Violation,
+)
+
+if TYPE_CHECKING:
+    from costate import aio
+
+try:
+    __version__ = importlib.metadata.version("costate")
+except importlib.metadata.PackageNotFoundError:
+    __version__ = "0.0.0"
+
+__all__ = [
+    "Cancelled",
+    "Chunk",
+    "Client",
+    "Controller",
+    "CostateError",
+    "DeadlineExceeded",
+    "Gradient",
+    "GradientStats",
+    "InvalidRequest",
+    "Issue",
+    "Jvp",
+    "LeastSquares",
+    "Linear",
+    "LocalServer",
+    "Loss",
+    "MethodInfo",
+    "Model",
+    "ModelError",
+    "ModelInfo",
+    "NotFound",
+    "Overloaded",
+    "ParameterInfo",
+    "PermissionDenied",
+    "Sensitivities",
+    "ServerError",
+    "ServerInfo",
+    "ServerNotFound",
+    "ServerStartError",
+    "Solution",
+    "SolveStats",
+    "SolveStream",
+    "Status",
+    "Terminal",
+    "Timing",
+    "Unavailable",
+    "Unimplemented",
+    "UnknownName",
+    "Violation",
+    "Vjp",
+    "aio",
+    "connect",
+    "local",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio is imported by those who use it.
+    if name == "aio":
+        return importlib.import_module("costate.aio")
+    raise AttributeError(f"module 'costate' has no attribute {name!r}")

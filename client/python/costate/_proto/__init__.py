@@ -42,9 +42,14 @@ def message(name: str) -> Any:
 def enum(name: str) -> dict[str, int]:
     """Returns the values of the enum costate.v1.`name`, by name in order of declaration."""
     return {
-        value.name: value.number
-        for value in _pool.FindEnumTypeByName(f"{PACKAGE}.{name}").values
+        value.name: value.number for value in _pool.FindEnumTypeByName(f"{PACKAGE}.{name}").values
     }
+
+
+def enum_of_message(message_name: str, name: str) -> dict[str, int]:
+    """Returns the values of an enum declared inside a message."""
+    descriptor = _pool.FindMessageTypeByName(f"{PACKAGE}.{message_name}")
+    return {value.name: value.number for value in descriptor.enum_types_by_name[name].values}
 
 
 def method(service: str, name: str) -> Any:

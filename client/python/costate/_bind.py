@@ -1,0 +1,115 @@
+"""Turns operations into methods of the two clients, signature and documentation included.
+
+An operation is written once, as a generator function whose first parameter is a `Context`. The
+typed decorators here make it a blocking method of `costate.Client` and a coroutine method of
+`costate.aio.Client`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from costate._options import SIMULATION_DOC, SimulationArguments
+
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    from typing_extensions import Concatenate, ParamSpec
+
+    from costate._operations import Context
+    from costate._rpc import Operation, Rpc
+    from costate._stream import AsyncSolveStream, SolveStream
+
+    P = ParamSpec("P")
+    T = TypeVar("T")
+
+
+def blocking(
+    operation: Callable[Concatenate[Context, P], Operation[T]],
+) -> Callable[Concatenate[Any, P], T]:
+    """A method that runs the operation and returns its result."""
+
+    @functools.wraps(operation)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = self._run(operation(self._context, *args, **kwargs))
+        return result
+
+    _dress(method, operation)
+    return method
+
+
+def awaitable(
+    operation: Callable[Concatenate[Context, P], Operation[T]],
+) -> Callable[Concatenate[Any, P], Awaitable[T]]:
+    """A coroutine method that runs the operation."""
+
+    @functools.wraps(operation)
+    async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = await self._run(operation(self._context, *args, **kwargs))
+        return result
+
+    _dress(method, operation)
+    return method
+
+
+def blocking_stream(
+    operation: Callable[Concatenate[Context, P], Operation[Rpc]],
+) -> Callable[Concatenate[Any, P], SolveStream]:
+    """A method that runs the operation and opens the stream it asks for."""
+
+    @functools.wraps(operation)
+    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> SolveStream:
+        stream: SolveStream = self._open(self._run(operation(self._context, *args, **kwargs)))
+        return stream
+
+    _dress(method, operation)
+    return method
+
+
+def awaitable_stream(
+    operation: Callable[Concatenate[Context, P], Operation[Rpc]],
+) -> Callable[Concatenate[Any, P], Awaitable[AsyncSolveStream]]:
+    """A coroutine method that opens the stream."""
+
+    @functools.wraps(operation)
+    async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> AsyncSolveStream:
+        rpc = await self._run(operation(self._context, *args, **kwargs))
+        stream: AsyncSolveStream = await self._open(rpc)
+        return stream
+
+    _dress(method, operation)
+    return method
+
+
+def with_simulation_arguments(operation: Callable[P, T]) -> Callable[P, T]:
+    """Spells out **simulation in signature and documentation."""
+    signature = inspect.signature(operation)
+    parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    known = {p.name for p in parameters}
+    parameters += [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__
+        )
+        for name, kind in SimulationArguments.__annotations__.items()
+        if name not in known
+    ]
+    setattr(operation, "__signature__", signature.replace(parameters=parameters))  # noqa: B010
+    document = inspect.cleandoc(operation.__doc__ or "")
+    operation.__doc__ = document.replace("<simulation>\n", SIMULATION_DOC)
+    return operation
+
+
+def _dress(method: Any, operation: Any) -> None:
+    """Names and shows a method as if it had been written in its class."""
+    signature = inspect.signature(operation)
+    _, *rest = signature.parameters.values()
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    result = re.sub(r"Operation\[(.*)\]", r"\1", str(signature.return_annotation))
+    method.__signature__ = signature.replace(parameters=[me, *rest], return_annotation=result)
+    method.__qualname__ = f"Client.{operation.__name__}"
+    # Annotations of the operation would name the generator.
+    method.__annotations__ = {}

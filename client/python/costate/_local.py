@@ -1,0 +1,213 @@
+"""A private server: finding the program, starting it, and never leaving it behind."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+import weakref
+from collections.abc import Iterator
+from typing import IO
+
+from costate.errors import ServerNotFound, ServerStartError
+
+BINARY_VARIABLE = "COSTATE_BINARY"
+PROGRAM = "costated"
+
+_STOP_SECONDS = 5.0
+_TAIL_BYTES = 4000
+
+
+class LocalServer:
+    """A `costated` process on a free loopback port.
+
+    Its standard input is a pipe that ends with this process, however that ends, and the server
+    ends with its standard input.
+
+    Attributes
+    ----------
+    address
+        "127.0.0.1:port".
+    binary
+        The program.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], address: str, binary: str, log: IO[bytes]
+    ) -> None:
+        self.address = address
+        self.binary = binary
+        self._process = process
+        self._log = log
+        self._finalizer = weakref.finalize(self, _stop, process, log, os.getpid())
+
+    @classmethod
+    def start(
+        cls, binary: str | os.PathLike[str] | None, arguments: list[str], timeout: float
+    ) -> LocalServer:
+        """Starts a server and waits until it listens; see `costate.local`."""
+        program = find_binary(binary)
+        log = tempfile.TemporaryFile(prefix="costated-")  # noqa: SIM115 (lives with the server)
+        with tempfile.TemporaryDirectory(prefix="costate-") as folder:
+            port_file = pathlib.Path(folder) / "port"
+            command = [program, "--address=127.0.0.1:0", f"--port-file={port_file}"]
+            command += ["--exit-with-stdin", *arguments]
+            try:
+                # A session of its own: an interrupt at the keyboard is for the caller.
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                log.close()
+                raise ServerStartError(f"{program} cannot be started: {error}") from None
+            try:
+                port = _wait_for_port(process, port_file, timeout, log, program)
+            except BaseException:
+                _stop(process, log, os.getpid())
+                raise
+        return cls(process, f"127.0.0.1:{port}", program, log)
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there."""
+        return self._finalizer.alive and self._process.poll() is None
+
+    def log(self) -> str:
+        """The end of what the server has printed."""
+        return "" if self._log.closed else _tail(self._log)
+
+    def stop(self) -> None:
+        """Stops the server and waits until it is gone. Does nothing the second time."""
+        self._finalizer()
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "stopped"
+        return f"<costate.LocalServer {self.address}, process {self.pid}, {state}>"
+
+
+def _wait_for_port(
+    process: subprocess.Popen[bytes],
+    port_file: pathlib.Path,
+    timeout: float,
+    log: IO[bytes],
+    program: str,
+) -> int:
+    end = time.monotonic() + timeout
+    while True:
+        ended = process.poll() is not None
+        try:
+            text = port_file.read_text()
+        except FileNotFoundError:
+            text = ""
+        # The line is whole when its end is there.
+        if text.endswith("\n"):
+            return int(text.rpartition(":")[2])
+        if ended or time.monotonic() > end:
+            what = f"ended with code {process.returncode}" if ended else "does not listen"
+            said = _tail(log).strip()
+            raise ServerStartError(
+                f"{program} {what}" + (f"; it said:\n{said}" if said else " and said nothing")
+            )
+        time.sleep(0.005)
+
+
+def _tail(log: IO[bytes]) -> str:
+    size = os.fstat(log.fileno()).st_size
+    start = max(0, size - _TAIL_BYTES)
+    # The server writes through the same open file: its position must stay where it is.
+    return os.pread(log.fileno(), size - start, start).decode(errors="replace")
+
+
+def _stop(process: subprocess.Popen[bytes], log: IO[bytes], owner: int) -> None:
+    if os.getpid() != owner:
+        return  # A forked child: the server is its parent's.
+    for end_it in (_close_stdin, subprocess.Popen.terminate, subprocess.Popen.kill):
+        end_it(process)
+        try:
+            process.wait(_STOP_SECONDS)
+            break
+        except subprocess.TimeoutExpired:
+            continue
+    log.close()
+
+
+def _close_stdin(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+
+
+def find_binary(binary: str | os.PathLike[str] | None = None) -> str:
+    """Returns the path of `costated`; raises `ServerNotFound`."""
+    for given, origin in ((binary, "binary"), (os.environ.get(BINARY_VARIABLE), BINARY_VARIABLE)):
+        if given:
+            found = shutil.which(os.fspath(given))
+            if found is None:
+                raise ServerNotFound(f"{origin} is {os.fspath(given)!r}: no such program")
+            return found
+    roots = list(dict.fromkeys(_checkouts()))
+    for root in roots:
+        built = _newest_build(root)
+        if built is not None:
+            return built
+    found = shutil.which(PROGRAM)
+    if found is not None:
+        return found
+    looked = "".join(f"\n  {root}/build/*/server/{PROGRAM}" for root in roots)
+    raise ServerNotFound(
+        f"found no {PROGRAM}. Looked for ${BINARY_VARIABLE}, on PATH"
+        + (f", and for{looked}\nBuild it there with: make demo" if looked else " and no checkout")
+        + f"\nOr set {BINARY_VARIABLE}, or costate.local(binary=...), to the program."
+    )
+
+
+def _checkouts() -> Iterator[pathlib.Path]:
+    """Checkouts of the project: around this file, the one pip installed from, around the venv."""
+    starts = [pathlib.Path(__file__).resolve().parent]
+    source = _installed_from()
+    if source is not None:
+        starts.append(source)
+    starts.append(pathlib.Path(sys.prefix))
+    for start in starts:
+        for folder in (start, *start.parents):
+            if (folder / "proto" / "costate" / "v1").is_dir():
+                yield folder
+
+
+def _installed_from() -> pathlib.Path | None:
+    """The folder given to pip, where it was a folder (PEP 610)."""
+    try:
+        text = importlib.metadata.distribution("costate").read_text("direct_url.json")
+        url = urllib.parse.urlsplit(json.loads(text)["url"]) if text else None
+    except (importlib.metadata.PackageNotFoundError, ValueError, KeyError):
+        return None
+    if url is None or url.scheme != "file":
+        return None
+    return pathlib.Path(urllib.request.url2pathname(url.path))
+
+
+def _newest_build(root: pathlib.Path) -> str | None:
+    """The release build, else the newest of the others."""
+    release = root / "build" / "release" / "server" / PROGRAM
+    others = (root / "build").glob(f"*/server/{PROGRAM}")
+    by_age = sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in (release, *by_age):
+        if os.access(path, os.X_OK) and path.is_file():
+            return str(path)
+    return None

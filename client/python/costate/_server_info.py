@@ -1,0 +1,98 @@
+"""What a server is and can do."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodInfo:
+    """One way to take steps.
+
+    Attributes
+    ----------
+    name
+        As the argument `method` takes it.
+    order, error_order, dense_order
+        Of the solution, of the embedded estimate (0 if there is none), of values between steps.
+    stages
+        Evaluations per step.
+    citation
+        Where it comes from.
+    """
+
+    name: str
+    order: int
+    error_order: int
+    dense_order: int
+    stages: int
+    citation: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerInfo:
+    """Versions, methods and limits of a server.
+
+    Attributes
+    ----------
+    version
+        "major.minor.patch".
+    api_packages
+        Packages served, "costate.v1" among them.
+    evaluator
+        "llvm" or "interpreter".
+    simd_lanes
+        Trajectories per SIMD kernel.
+    compute_threads, interactive_threads
+        Threads, and how many of them are reserved for short calls.
+    methods
+        By name.
+    ops
+        Names of the operations a graph may use.
+    limits
+        By name, as ServerLimits of proto/costate/v1/server.proto; times in seconds.
+    unimplemented
+        Calls declared but not built into this server, "costate.v1.Service/Method".
+    """
+
+    version: str
+    api_packages: tuple[str, ...]
+    evaluator: str
+    simd_lanes: int
+    compute_threads: int
+    interactive_threads: int
+    methods: Mapping[str, MethodInfo]
+    ops: tuple[str, ...]
+    limits: Mapping[str, float]
+    unimplemented: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return (
+            f"<costate.ServerInfo {self.version}, {self.evaluator}, {self.simd_lanes} lanes, "
+            f"{self.compute_threads} threads, methods {', '.join(self.methods)}>"
+        )
+
+
+def server_info_from_proto(info: Any) -> ServerInfo:
+    """Converts a ServerInfo message."""
+    limits: dict[str, float] = {}
+    for field in info.limits.DESCRIPTOR.fields:
+        value = getattr(info.limits, field.name)
+        limits[field.name] = value if field.message_type is None else value.ToNanoseconds() * 1e-9
+    return ServerInfo(
+        version=info.version,
+        api_packages=tuple(info.api_packages),
+        evaluator=info.evaluator,
+        simd_lanes=info.simd_lanes,
+        compute_threads=info.compute_threads,
+        interactive_threads=info.interactive_threads,
+        methods={
+            m.name: MethodInfo(m.name, m.order, m.error_order, m.dense_order, m.stages, m.citation)
+            for m in info.methods
+        },
+        ops=tuple(op.name for op in info.ops),
+        limits=limits,
+        unimplemented=tuple(info.unimplemented),
+    )

@@ -1,0 +1,318 @@
+"""What can go wrong with a call, as exceptions.
+
+A solve that ran and ended early is *not* an exception: see `Solution.status`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from costate import _proto
+
+__all__ = [
+    "Cancelled",
+    "CostateError",
+    "DeadlineExceeded",
+    "InvalidRequest",
+    "Issue",
+    "ModelError",
+    "NotFound",
+    "Overloaded",
+    "PermissionDenied",
+    "ServerError",
+    "ServerNotFound",
+    "ServerStartError",
+    "Unavailable",
+    "Unimplemented",
+    "UnknownName",
+    "Violation",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class Violation:
+    """One field of a request that was refused.
+
+    Attributes
+    ----------
+    field
+        Path of the field, for example ``"simulation.params[0].array"``.
+    description
+        One sentence with the value and what is allowed.
+    """
+
+    field: str
+    description: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Issue:
+    """Something wrong with a model.
+
+    Attributes
+    ----------
+    line, column
+        Place in the text, from 1 and in characters; line 0 means no place.
+    length
+        Number of characters marked.
+    message
+        One sentence.
+    hint
+        What to do about it, may be empty.
+    """
+
+    line: int
+    column: int
+    length: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.line}:{self.column}: " if self.line else ""
+        return place + self.message + (f" ({self.hint})" if self.hint else "")
+
+
+class CostateError(Exception):
+    """Base of everything this package raises on its own account.
+
+    Attributes
+    ----------
+    message
+        The server's sentence, or the client's.
+    code
+        Name of the gRPC status code, "INVALID_ARGUMENT" for example; empty when the call never
+        left the client.
+    reason
+        Constant of the server that names the kind of error, may be empty.
+    metadata
+        Further facts from the server, by name.
+    retry_after
+        Seconds after which to try again, where the server said so.
+    method
+        The call, "SolveService/Solve" for example; empty for errors outside of calls.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        retry_after: float | None = None,
+        method: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.reason = reason
+        self.metadata: dict[str, str] = dict(metadata or {})
+        self.retry_after = retry_after
+        self.method = method
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions cross process borders in pools; the default would drop the keywords.
+        return _rebuild, (type(self), self.args, self.__dict__.copy())
+
+
+def _rebuild(kind: type[CostateError], args: tuple[Any, ...], state: dict[str, Any]) -> Any:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class InvalidRequest(CostateError, ValueError):
+    """The request makes no sense: a name, a shape, a range.
+
+    Attributes
+    ----------
+    violations
+        All fields refused, at least one where the server named any.
+    """
+
+    def __init__(
+        self, message: str, *, violations: Iterable[Violation] = (), **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self.violations = tuple(violations)
+
+    @property
+    def field(self) -> str:
+        """Path of the first field refused, or empty."""
+        return self.violations[0].field if self.violations else ""
+
+    def __str__(self) -> str:
+        extra = [f"  {v.field}: {v.description}" for v in self.violations if v.field]
+        if len(extra) == 1 and self.violations[0].description in self.message:
+            return (
+                f"{self.message} [{self.field}]"
+                if self.field not in self.message
+                else (self.message)
+            )
+        return "\n".join([self.message, *extra])
+
+
+class ModelError(InvalidRequest):
+    """The model is wrong; `str` shows every issue with its line and a caret.
+
+    Attributes
+    ----------
+    issues
+        All of them, in order of place.
+    formatted
+        The same as text for people.
+    """
+
+    def __init__(
+        self, message: str, *, issues: Iterable[Issue] = (), formatted: str = "", **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self.issues = tuple(issues)
+        self.formatted = formatted
+
+    def __str__(self) -> str:
+        text = self.formatted or "\n".join(str(issue) for issue in self.issues)
+        return f"{self.message}\n{text.rstrip()}" if text else self.message
+
+
+class NotFound(CostateError, LookupError):
+    """No model of that name is registered with the server."""
+
+
+class UnknownName(CostateError, KeyError):
+    """A result holds nothing of that name."""
+
+
+class PermissionDenied(CostateError, PermissionError):
+    """The server does not know this client, or refuses it."""
+
+
+class Overloaded(CostateError):
+    """The server is at capacity, or the answer would pass a limit.
+
+    `retry_after` is set where trying again can help; it was tried a few times already.
+    """
+
+
+class Unavailable(CostateError, ConnectionError):
+    """No server answers at that address, or it went away."""
+
+
+class DeadlineExceeded(CostateError, TimeoutError):
+    """The call took longer than its `timeout`; the server has stopped working on it."""
+
+
+class Cancelled(CostateError):
+    """The call was cancelled."""
+
+
+class Unimplemented(CostateError, NotImplementedError):
+    """The server does not do that (yet, or in its version)."""
+
+
+class ServerError(CostateError):
+    """The server failed. Not the caller's fault."""
+
+
+class ServerNotFound(CostateError, FileNotFoundError):
+    """`local` found no `costated` program."""
+
+
+class ServerStartError(CostateError):
+    """`local` started a server that did not come up; the text has its last words."""
+
+
+_KINDS: dict[grpc.StatusCode, type[CostateError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
+    grpc.StatusCode.FAILED_PRECONDITION: InvalidRequest,
+    grpc.StatusCode.OUT_OF_RANGE: InvalidRequest,
+    grpc.StatusCode.ALREADY_EXISTS: InvalidRequest,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
+    grpc.StatusCode.UNAUTHENTICATED: PermissionDenied,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.CANCELLED: Cancelled,
+    grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
+}
+
+_STATUS_DETAILS_KEY = "grpc-status-details-bin"
+
+
+def from_grpc(error: Any, *, method: str = "", address: str = "") -> CostateError:
+    """Returns the exception for a failed call.
+
+    Parameters
+    ----------
+    error
+        A `grpc.RpcError` of a call, or a `grpc.aio.AioRpcError`.
+    method, address
+        For the text and the `method` attribute.
+    """
+    code: grpc.StatusCode = error.code()
+    kind = _KINDS.get(code, ServerError)
+    details = _decode_details(error.trailing_metadata())
+    message = error.details() or code.name
+    facts: dict[str, Any] = {"code": code.name, "method": method}
+    issues: dict[str, Any] = {}
+    violations: list[Violation] = []
+    for detail in details:
+        if isinstance(detail, error_details_pb2.ErrorInfo):
+            facts["reason"] = detail.reason
+            facts["metadata"] = dict(detail.metadata)
+        elif isinstance(detail, error_details_pb2.RetryInfo):
+            facts["retry_after"] = detail.retry_delay.seconds + detail.retry_delay.nanos * 1e-9
+        elif isinstance(detail, error_details_pb2.BadRequest):
+            violations += [Violation(v.field, v.description) for v in detail.field_violations]
+        elif isinstance(detail, _ModelIssues):
+            issues = {"issues": issues_from_proto(detail), "formatted": detail.formatted}
+    if kind is Unavailable and "reason" not in facts:
+        message = f"no Costate server answers at {address or 'that address'} ({message})"
+    if kind is DeadlineExceeded:
+        message = f"{message} (see the argument `timeout`)"
+    if issues and issubclass(kind, InvalidRequest):
+        return ModelError(message, violations=violations, **issues, **facts)
+    if issubclass(kind, InvalidRequest):
+        return kind(message, violations=violations, **facts)
+    return kind(message, **facts)
+
+
+def issues_from_proto(issues: Any) -> tuple[Issue, ...]:
+    """Converts a ModelIssues message."""
+    return tuple(Issue(i.line, i.column, i.length, i.message, i.hint) for i in issues.issues)
+
+
+_ModelIssues = _proto.message("ModelIssues")
+_DETAIL_CLASSES: tuple[Any, ...] = (
+    error_details_pb2.ErrorInfo,
+    error_details_pb2.RetryInfo,
+    error_details_pb2.BadRequest,
+    _ModelIssues,
+)
+
+
+def _decode_details(metadata: Iterable[tuple[str, Any]] | None) -> list[Any]:
+    found: list[Any] = []
+    for key, value in metadata or ():
+        if key != _STATUS_DETAILS_KEY:
+            continue
+        try:
+            status = status_pb2.Status.FromString(value)
+            for detail in status.details:
+                name = detail.type_url.rpartition("/")[2]
+                for kind in _DETAIL_CLASSES:
+                    if kind.DESCRIPTOR.full_name == name:
+                        found.append(kind.FromString(detail.value))
+        except Exception:  # A detail that does not parse must not hide the error itself.
+            continue
+    return found
