@@ -33,7 +33,6 @@ def blocking(
 ) -> Callable[Concatenate[Any, P], T]:
     """A method that runs the operation and returns its result."""
 
-    @functools.wraps(operation)
     def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = self._run(operation(self._context, *args, **kwargs))
         return result
@@ -47,7 +46,6 @@ def awaitable(
 ) -> Callable[Concatenate[Any, P], Awaitable[T]]:
     """A coroutine method that runs the operation."""
 
-    @functools.wraps(operation)
     async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = await self._run(operation(self._context, *args, **kwargs))
         return result
@@ -61,7 +59,6 @@ def blocking_stream(
 ) -> Callable[Concatenate[Any, P], SolveStream]:
     """A method that runs the operation and opens the stream it asks for."""
 
-    @functools.wraps(operation)
     def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> SolveStream:
         stream: SolveStream = self._open(self._run(operation(self._context, *args, **kwargs)))
         return stream
@@ -75,7 +72,6 @@ def awaitable_stream(
 ) -> Callable[Concatenate[Any, P], Awaitable[AsyncSolveStream]]:
     """A coroutine method that opens the stream."""
 
-    @functools.wraps(operation)
     async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> AsyncSolveStream:
         rpc = await self._run(operation(self._context, *args, **kwargs))
         stream: AsyncSolveStream = await self._open(rpc)
@@ -105,6 +101,7 @@ def with_simulation_arguments(operation: Callable[P, T]) -> Callable[P, T]:
 
 def _dress(method: Any, operation: Any) -> None:
     """Names and shows a method as if it had been written in its class."""
+    functools.update_wrapper(method, operation)
     signature = inspect.signature(operation)
     _, *rest = signature.parameters.values()
     me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)

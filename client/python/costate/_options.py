@@ -93,10 +93,10 @@ class SimulationArguments(TypedDict, total=False):
     t: tuple[npt.ArrayLike, npt.ArrayLike] | npt.ArrayLike | None
     params: Mapping[str, npt.ArrayLike] | None
     y0: Mapping[str, npt.ArrayLike] | None
-    method: str
+    method: str | None
     rtol: float | None
     atol: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
-    controller: str | Controller
+    controller: str | Controller | None
     initial_step: float | None
     min_step: float | None
     max_step: float | None
@@ -104,7 +104,7 @@ class SimulationArguments(TypedDict, total=False):
     grid: npt.ArrayLike | None
     max_steps: int | None
     wall_budget: float | None
-    return_grid: bool
+    return_grid: bool | None
     lanes: int | None
     timeout: float | None
 
@@ -210,7 +210,7 @@ def span_of(t: Any, default_end: float) -> tuple[FloatArray, FloatArray]:
 
 
 def _options_to_proto(arguments: SimulationArguments, states: Layout | None) -> Any:
-    options = _SolveOptions(return_grid=bool(arguments.get("return_grid", False)))
+    options = _SolveOptions(return_grid=bool(arguments.get("return_grid")))
     options.method = METHODS.number(arguments.get("method") or "auto", "method")
     dt, grid = arguments.get("dt"), arguments.get("grid")
     given = [key for key in _ADAPTIVE_ONLY if arguments.get(key) is not None]
