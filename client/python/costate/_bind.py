@@ -33,7 +33,7 @@ def blocking(
 ) -> Callable[Concatenate[Any, P], T]:
     """A method that runs the operation and returns its result."""
 
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = self._run(operation(self._context, *args, **kwargs))
         return result
 
@@ -46,7 +46,7 @@ def awaitable(
 ) -> Callable[Concatenate[Any, P], Awaitable[T]]:
     """A coroutine method that runs the operation."""
 
-    async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = await self._run(operation(self._context, *args, **kwargs))
         return result
 
@@ -59,7 +59,7 @@ def blocking_stream(
 ) -> Callable[Concatenate[Any, P], SolveStream]:
     """A method that runs the operation and opens the stream it asks for."""
 
-    def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> SolveStream:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> SolveStream:
         stream: SolveStream = self._open(self._run(operation(self._context, *args, **kwargs)))
         return stream
 
@@ -72,7 +72,7 @@ def awaitable_stream(
 ) -> Callable[Concatenate[Any, P], Awaitable[AsyncSolveStream]]:
     """A coroutine method that opens the stream."""
 
-    async def method(self: Any, *args: P.args, **kwargs: P.kwargs) -> AsyncSolveStream:
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncSolveStream:
         rpc = await self._run(operation(self._context, *args, **kwargs))
         stream: AsyncSolveStream = await self._open(rpc)
         return stream

@@ -1,11 +1,10 @@
 """A thousand epidemics in one call: how the peak depends on how infectious the illness is.
 
-    python ensemble.py
+python ensemble.py
 """
 
-import numpy as np
-
 import costate
+import numpy as np
 
 MODEL = """
 model sir

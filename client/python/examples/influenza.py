@@ -13,10 +13,9 @@ import argparse
 import dataclasses
 import pathlib
 
+import costate
 import numpy as np
 from scipy.optimize import minimize
-
-import costate
 
 MODEL = """
 # Kermack-McKendrick epidemic

@@ -8,9 +8,8 @@ call returns the loss and its gradient by all 252 of them. Adam runs here, in a 
 
 import argparse
 
-import numpy as np
-
 import costate
+import numpy as np
 
 SPIRAL = """
 model spiral
