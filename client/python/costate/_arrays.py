@@ -47,6 +47,9 @@ def as_vector(value: npt.ArrayLike, field: str) -> FloatArray:
 
 def to_proto(array: FloatArray) -> Any:
     """Converts doubles of any shape to an Array."""
+    if array.ndim == 0:
+        # The only form of a scalar: bytes without a shape are a vector of one.
+        return _Array(values=[float(array)])
     return _Array(shape=array.shape, data=np.ascontiguousarray(array, dtype=_RAW).tobytes())
 
 
@@ -57,7 +60,7 @@ def from_proto(message: Any) -> FloatArray:
     else:
         flat = np.array(message.values, dtype=np.float64)
     if not message.shape:
-        return flat
+        return flat.reshape(()) if len(message.values) == 1 else flat
     try:
         return flat.reshape(tuple(message.shape))
     except ValueError:

@@ -6,6 +6,7 @@ A solve that ran and ended early is *not* an exception: see `Solution.status`.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -151,23 +152,20 @@ class InvalidRequest(CostateError, ValueError):
         return self.violations[0].field if self.violations else ""
 
     def __str__(self) -> str:
-        extra = [f"  {v.field}: {v.description}" for v in self.violations if v.field]
-        if len(extra) == 1 and self.violations[0].description in self.message:
-            return (
-                f"{self.message} [{self.field}]"
-                if self.field not in self.message
-                else (self.message)
-            )
+        # The server's sentence names the first field itself.
+        extra = [f"  {v.field}: {v.description}" for v in self.violations[1:]]
+        if self.field and self.field not in self.message:
+            extra.insert(0, f"  {self.field}: {self.violations[0].description}")
         return "\n".join([self.message, *extra])
 
 
 class ModelError(InvalidRequest):
-    """The model is wrong; `str` shows every issue with its line and a caret.
+    """The model is wrong; `str` shows the issues with their lines and carets.
 
     Attributes
     ----------
     issues
-        All of them, in order of place.
+        In order of place. A long list is cut short, except by `client.describe(model)`.
     formatted
         The same as text for people.
     """
@@ -281,10 +279,20 @@ def from_grpc(error: Any, *, method: str = "", address: str = "") -> CostateErro
     if kind is DeadlineExceeded:
         message = f"{message} (see the argument `timeout`)"
     if issues and issubclass(kind, InvalidRequest):
+        message = _headline(message, len(issues["issues"]))
         return ModelError(message, violations=violations, **issues, **facts)
     if issubclass(kind, InvalidRequest):
         return kind(message, violations=violations, **facts)
     return kind(message, **facts)
+
+
+def _headline(message: str, shown: int) -> str:
+    """The server's first line, without the issue it repeats from the list."""
+    line = message.splitlines()[0].partition(", the first is")[0]
+    count = re.search(r"\b(\d+) issues?\b", line)
+    if count and int(count[1]) > shown:
+        line += f"; here are {shown}, client.describe(model) lists all"
+    return line
 
 
 def issues_from_proto(issues: Any) -> tuple[Issue, ...]:
