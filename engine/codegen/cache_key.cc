@@ -60,7 +60,7 @@ void AddInstruction(Hasher& hasher, const Instruction& instruction) {
 
 }  // namespace
 
-CacheKey KernelKey(const Function& function, const KernelSpec& spec, int block_size,
+CacheKey KernelKey(const Function& function, const KernelSpec& spec, const PlanOptions& options,
                    const HostTarget& host) {
   Hasher hasher;
   hasher.Add(kEmitterVersion);
@@ -71,7 +71,9 @@ CacheKey KernelKey(const Function& function, const KernelSpec& spec, int block_s
   }
   hasher.Add(static_cast<int64_t>(host.instruction_set));
   hasher.Add(static_cast<int64_t>(host.simd_lanes));
-  hasher.Add(static_cast<int64_t>(block_size));
+  hasher.Add(static_cast<int64_t>(options.block_size));
+  hasher.Add(static_cast<int64_t>(options.batch_width));
+  hasher.Add(options.register_elements);
   hasher.Add(static_cast<int64_t>(spec.lanes));
   hasher.Add(spec.uniform_inputs);
   hasher.Add(spec.uniform_outputs);

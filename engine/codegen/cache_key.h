@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/codegen/plan.h"
 #include "engine/codegen/target.h"
 #include "engine/model/evaluator.h"
 #include "engine/model/ir.h"
@@ -19,7 +20,7 @@ using CacheKey = std::array<uint8_t, 32>;
 // The hash of everything the code depends on: instructions, constants and buffer sizes (not
 // names or source locations), the spec, the plan's options, the target and the versions of LLVM
 // and of the emitter. Linear in the function, about 0.1 ms for 10,000 instructions.
-CacheKey KernelKey(const Function& function, const KernelSpec& spec, int block_size,
+CacheKey KernelKey(const Function& function, const KernelSpec& spec, const PlanOptions& options,
                    const HostTarget& host);
 
 CacheKey HashBytes(std::string_view bytes);

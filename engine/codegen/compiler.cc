@@ -25,9 +25,11 @@ namespace {
 
 class LlvmCompiler : public Compiler {
  public:
-  LlvmCompiler(const CompilerOptions& options, HostTarget host, int simd_lanes,
-               std::shared_ptr<Jit> jit, std::unique_ptr<DiskCache> disk)
-      : block_size_(options.block_size),
+  LlvmCompiler(const CompilerOptions& options, HostTarget host, const Tuning& tuning,
+               int simd_lanes, std::shared_ptr<Jit> jit, std::unique_ptr<DiskCache> disk)
+      : plan_options_{.block_size = options.block_size,
+                      .batch_width = tuning.batch_calls ? host.simd_lanes : 1,
+                      .register_elements = tuning.register_elements},
         host_(std::move(host)),
         simd_lanes_(simd_lanes),
         jit_(std::move(jit)),
@@ -39,7 +41,7 @@ class LlvmCompiler : public Compiler {
 
   absl::StatusOr<Kernel> Build(const Function& function, const KernelSpec& requested) override {
     ASSIGN_OR_RETURN(const KernelSpec spec, Normalise(function, requested));
-    const CacheKey key = KernelKey(function, spec, block_size_, host_);
+    const CacheKey key = KernelKey(function, spec, plan_options_, host_);
     return memory_.GetOrBuild(key, [&] { return BuildNew(function, spec, key); });
   }
 
@@ -92,8 +94,7 @@ class LlvmCompiler : public Compiler {
   }
 
   absl::StatusOr<CachedObjects> CompileObjects(const Function& function, const KernelSpec& spec) {
-    const PlanOptions options = {.block_size = block_size_, .batch_width = host_.simd_lanes};
-    ASSIGN_OR_RETURN(const Plan plan, MakePlan(function, spec, options));
+    ASSIGN_OR_RETURN(const Plan plan, MakePlan(function, spec, plan_options_));
     CachedObjects compiled;
     compiled.scratch_size = plan.scratch_size;
     ASSIGN_OR_RETURN(compiled.objects, EmitObjects(function, plan, host_));
@@ -112,7 +113,7 @@ class LlvmCompiler : public Compiler {
     return built;
   }
 
-  const int block_size_;
+  const PlanOptions plan_options_;
   const HostTarget host_;
   const int simd_lanes_;
   const std::shared_ptr<Jit> jit_;
@@ -136,7 +137,7 @@ absl::Status CheckOptions(const CompilerOptions& options) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Compiler>> MakeCompilerFor(const CompilerOptions& options,
-                                                          HostTarget host) {
+                                                          HostTarget host, const Tuning& tuning) {
   RETURN_IF_ERROR(CheckOptions(options));
   ASSIGN_OR_RETURN(std::shared_ptr<Jit> jit, Jit::Create(RuntimeSymbols(host.instruction_set)));
   std::unique_ptr<DiskCache> disk;
@@ -144,7 +145,7 @@ absl::StatusOr<std::unique_ptr<Compiler>> MakeCompilerFor(const CompilerOptions&
     ASSIGN_OR_RETURN(disk, DiskCache::Open(options.cache_directory, options.max_disk_cache_bytes));
   }
   const int lanes = options.simd_lanes == 0 ? host.simd_lanes : options.simd_lanes;
-  return std::make_unique<LlvmCompiler>(options, std::move(host), lanes, std::move(jit),
+  return std::make_unique<LlvmCompiler>(options, std::move(host), tuning, lanes, std::move(jit),
                                         std::move(disk));
 }
 

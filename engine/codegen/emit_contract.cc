@@ -8,7 +8,7 @@ using llvm::Value;
 
 void BlockEmitter::EmitContract(ValueId id) {
   const Instruction& instruction = At(id);
-  if (!UsesRuntime(m_.function(), instruction)) return EmitSmallContract(id);
+  if (!UsesRuntime(m_.function(), instruction, m_.plan().register_elements)) return EmitSmallContract(id);
   const ValueId a = instruction.operands[0];
   const ValueId b = instruction.operands[1];
   const MatmulShape shape = MatmulShapeOf(m_.function(), instruction);
@@ -21,9 +21,9 @@ void BlockEmitter::EmitContract(ValueId id) {
               ShapeSpan(OuterShape{shape.m, shape.n}));
 }
 
-// At most kRegisterElements terms an output, so each accumulator holds one product.
+// At most kMaxRegisterElements terms an output, so each accumulator holds one product.
 void BlockEmitter::EmitSmallContract(ValueId id) {
-  static_assert(kRegisterElements <= kAccumulators);
+  static_assert(kMaxRegisterElements <= kAccumulators);
   const Instruction& instruction = At(id);
   const bool varying = PlanOf(id).varying;
   const MatmulShape s = MatmulShapeOf(m_.function(), instruction);

@@ -55,6 +55,7 @@ class Planner {
       : f_(function), spec_(spec), options_(options) {
     plan_.lanes = spec.lanes;
     plan_.uniform_outputs = spec.uniform_outputs;
+    plan_.register_elements = options.register_elements;
   }
 
   absl::StatusOr<Plan> Run() {
@@ -96,7 +97,7 @@ class Planner {
       ValuePlan& value = Value(id);
       value.root = id;
       value.num_elements = NumElements(instruction.shape);
-      value.small = value.num_elements <= kRegisterElements;
+      value.small = value.num_elements <= plan_.register_elements;
       if (instruction.op == Op::kInput) {
         value.varying =
             spec_.lanes > 1 &&
@@ -132,7 +133,7 @@ class Planner {
   int64_t Cost(ValueId id) const {
     const Instruction& instruction = At(id);
     const ValuePlan& value = plan_.values[id];
-    if (UsesRuntime(f_, instruction)) return 6;
+    if (UsesRuntime(f_, instruction, plan_.register_elements)) return 6;
     if (!value.small) return 3;
     int64_t per_element = 1;
     if (IsMathCall(instruction.op)) per_element = 3;
@@ -219,7 +220,7 @@ class Planner {
         AddToBatch(id);
       } else {
         open_batch_ = -1;
-        if (IsLoopInstruction(f_, At(id))) {
+        if (IsLoopInstruction(f_, At(id), plan_.register_elements)) {
           AddToLoop(id);
         } else {
           AddSingle(id);
@@ -348,7 +349,7 @@ class Planner {
   };
 
   void UseOperands(ValueId id, const Position& here) {
-    const bool runtime = UsesRuntime(f_, At(id));
+    const bool runtime = UsesRuntime(f_, At(id), plan_.register_elements);
     if (runtime) needs_memory_[id] = true;
     last_use_[id] = std::max(last_use_[id], here.global_step);
     for (ValueId operand : At(id).operands) Use(operand, here, runtime);
@@ -462,6 +463,11 @@ class Planner {
 
 }  // namespace
 
+absl::StatusOr<Plan> MakePlan(const Function& function, const KernelSpec& spec,
+                              const PlanOptions& options) {
+  return Planner(function, spec, options).Run();
+}
+
 int64_t ContiguousSliceStart(const Function& function, const Instruction& slice) {
   const Shape& source = function.instructions[slice.operands[0]].shape;
   int64_t start = 0;
@@ -478,22 +484,24 @@ int64_t ContiguousSliceStart(const Function& function, const Instruction& slice)
   return start;
 }
 
-bool IsLoopInstruction(const Function& function, const Instruction& instruction) {
-  if (NumElements(instruction.shape) <= kRegisterElements) return false;
+bool IsLoopInstruction(const Function& function, const Instruction& instruction,
+                       int64_t register_elements) {
+  if (NumElements(instruction.shape) <= register_elements) return false;
   if (IsElementwise(instruction.op)) return true;
   return instruction.op == Op::kBroadcastTo &&
          NumElements(function.instructions[instruction.operands[0]].shape) == 1;
 }
 
-bool UsesRuntime(const Function& function, const Instruction& instruction) {
+bool UsesRuntime(const Function& function, const Instruction& instruction,
+                 int64_t register_elements) {
   const OpClass op_class = ClassOf(instruction.op);
   if (op_class != OpClass::Structure && op_class != OpClass::Contract) return false;
-  const bool large_result = NumElements(instruction.shape) > kRegisterElements;
+  const bool large_result = NumElements(instruction.shape) > register_elements;
   if (!large_result && instruction.op == Op::kSlice) return false;
-  if (IsLoopInstruction(function, instruction)) return false;
+  if (IsLoopInstruction(function, instruction, register_elements)) return false;
   if (large_result) return true;
   for (ValueId operand : instruction.operands) {
-    if (NumElements(function.instructions[operand].shape) > kRegisterElements) return true;
+    if (NumElements(function.instructions[operand].shape) > register_elements) return true;
   }
   return false;
 }

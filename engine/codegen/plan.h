@@ -16,7 +16,7 @@
 namespace costate::codegen {
 
 // Values of at most this many elements are held element by element in registers.
-inline constexpr int64_t kRegisterElements = 8;
+inline constexpr int64_t kMaxRegisterElements = 8;
 
 struct Location {
   enum class Base : uint8_t { kNone, kInput, kOutput, kConstant, kScratch };
@@ -30,7 +30,7 @@ struct Location {
 struct ValuePlan {
   bool used = false;     // some result depends on it
   bool varying = false;  // differs between lanes; else computed once as a scalar
-  bool small = false;    // at most kRegisterElements
+  bool small = false;    // held element by element
   // A large value that is other memory under another name: no code is emitted for it.
   bool alias = false;
   int64_t num_elements = 0;
@@ -68,6 +68,7 @@ struct Block {
 struct Plan {
   int lanes = 1;
   uint64_t uniform_outputs = 0;
+  int64_t register_elements = kMaxRegisterElements;
   std::vector<ValuePlan> values;
   std::vector<Block> blocks;
   int64_t scratch_size = 0;    // doubles
@@ -81,6 +82,7 @@ struct Plan {
 struct PlanOptions {
   int block_size = 256;  // cost of a block, about one per emitted instruction of the IR
   int batch_width = 1;   // scalar function calls to pack into one vector; 1: never
+  int64_t register_elements = kMaxRegisterElements;  // 1 to kMaxRegisterElements
 };
 
 // Total time and memory are linear in the function (n log n in the number of distinct sizes).
@@ -90,10 +92,12 @@ absl::StatusOr<Plan> MakePlan(const Function& function, const KernelSpec& spec,
                               const PlanOptions& options);
 
 // Whether the instruction is evaluated by a runtime kernel on memory, not by emitted code.
-bool UsesRuntime(const Function& function, const Instruction& instruction);
+bool UsesRuntime(const Function& function, const Instruction& instruction,
+                 int64_t register_elements);
 
 // Whether the instruction may be evaluated in a loop over elements together with others.
-bool IsLoopInstruction(const Function& function, const Instruction& instruction);
+bool IsLoopInstruction(const Function& function, const Instruction& instruction,
+                       int64_t register_elements);
 
 // Whether the op is a transcendental function, worth packing and sharing.
 bool IsMathCall(Op op);
