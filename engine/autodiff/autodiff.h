@@ -25,9 +25,10 @@ namespace costate {
 // Conditionals: the branch not taken adds exactly nothing, even where its own values or
 // derivatives are infinite or NaN: in reverse, every cotangent that leaves a computation used by
 // one branch only is select(condition, cotangent, 0). So `if x > 0 then sqrt(x) else 0` has the
-// gradient 0 at and below 0. Exceptions: inside tensor conditionals this holds for the elementwise
-// part of a branch, and conditionals nested deeper than 64 mask at the select alone; there, an
-// infinite or NaN partial derivative of the branch not taken gives 0 * inf = NaN.
+// gradient 0 at and below 0. Exceptions, where an infinite or NaN partial derivative of the branch
+// not taken still gives 0 * inf = NaN: a value that branches of different conditions share belongs
+// to where they join; inside tensor conditionals only the elementwise part of a branch is masked;
+// conditionals nested deeper than 64 mask at the select alone.
 
 struct DerivativeOptions {
   // Whether the function's own outputs stay the first outputs. When they do, their bits equal

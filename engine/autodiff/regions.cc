@@ -1,5 +1,7 @@
 #include "engine/autodiff/regions.h"
 
+#include <utility>
+
 namespace costate {
 namespace {
 
@@ -12,7 +14,7 @@ Regions::Regions(const Function& f, const std::vector<char>& visited)
     : f_(f),
       regions_(1),
       owner_(f.instructions.size(), -1),
-      first_branch_(f.instructions.size(), 0) {
+      branches_(f.instructions.size(), {-1, -1}) {
   for (const OutputEntry& entry : f.results) owner_[entry.value] = 0;
   for (size_t i = f.instructions.size(); i-- > 0;) {
     const Instruction& instruction = f.instructions[i];
@@ -29,16 +31,47 @@ Regions::Regions(const Function& f, const std::vector<char>& visited)
 }
 
 void Regions::Open(ValueId select) {
-  const Region parent = regions_[owner_[select]];
-  if (parent.depth == kMaxDepth) return;
-  first_branch_[select] = static_cast<int>(regions_.size());
-  Region region;
-  region.parent = owner_[select];
-  region.depth = parent.depth + 1;
-  region.select = select;
-  region.shape = f_.instructions[f_.instructions[select].operands[0]].shape;
-  if (region.shape.empty()) region.shape = parent.shape;
-  for (region.branch = 1; region.branch <= 2; ++region.branch) regions_.push_back(region);
+  const ValueId condition = f_.instructions[select].operands[0];
+  const int taken = Enter(owner_[select], condition, true);
+  const int other = Enter(owner_[select], condition, false);
+  if (taken >= 0 && other >= 0) branches_[select] = {taken, other};
+}
+
+// Both sides of a conjunction that holds, or of a disjunction that does not, are entered one after
+// the other. -1 if that is too deep.
+int Regions::Enter(int parent, ValueId condition, bool holds) {
+  std::vector<std::pair<ValueId, bool>> rest = {{condition, holds}};
+  int region = parent;
+  while (!rest.empty() && region >= 0) {
+    const auto [next, next_holds] = rest.back();
+    rest.pop_back();
+    const Instruction& instruction = f_.instructions[next];
+    if (instruction.op == Op::kNot) {
+      rest.emplace_back(instruction.operands[0], !next_holds);
+    } else if (instruction.op == (next_holds ? Op::kAnd : Op::kOr)) {
+      if (static_cast<int>(rest.size()) >= kMaxDepth) return -1;
+      rest.emplace_back(instruction.operands[1], next_holds);
+      rest.emplace_back(instruction.operands[0], next_holds);
+    } else {
+      region = EnterOne(region, next, next_holds);
+    }
+  }
+  return region;
+}
+
+int Regions::EnterOne(int parent, ValueId condition, bool holds) {
+  for (int r = parent; r != 0; r = regions_[r].parent) {
+    if (regions_[r].condition == condition && regions_[r].holds == holds) return parent;
+  }
+  if (regions_[parent].depth == kMaxDepth) return -1;
+  const auto next = static_cast<int>(regions_.size());
+  const auto [entry, inserted] = entered_.emplace(std::make_tuple(parent, condition, holds), next);
+  if (inserted) {
+    const Shape& shape = f_.instructions[condition].shape;
+    regions_.push_back({parent, regions_[parent].depth + 1, condition, holds,
+                        shape.empty() ? regions_[parent].shape : shape});
+  }
+  return entry->second;
 }
 
 void Regions::Use(ValueId operand, int region) {
@@ -47,7 +80,7 @@ void Regions::Use(ValueId operand, int region) {
 }
 
 int Regions::RegionOfUse(ValueId user, int k) const {
-  return first_branch_[user] > 0 && k > 0 ? first_branch_[user] + k - 1 : owner_[user];
+  return k > 0 && branches_[user][0] >= 0 ? branches_[user][k - 1] : owner_[user];
 }
 
 int Regions::CommonRegion(int a, int b) const {
@@ -71,8 +104,8 @@ ValueId Regions::Condition(FunctionBuilder& b, absl::Span<const ValueId> values,
   }
   for (size_t i = path.size(); i-- > 0;) {
     const Region& entered = regions_[path[i]];
-    ValueId condition = values[f_.instructions[entered.select].operands[0]];
-    if (entered.branch == 2) condition = b.Unary(Op::kNot, condition);
+    ValueId condition = values[entered.condition];
+    if (!entered.holds) condition = b.Unary(Op::kNot, condition);
     if (entered.parent != 0) {
       condition = b.Binary(Op::kAnd, conditions_[entered.parent], condition);
     }
@@ -87,9 +120,7 @@ ValueId Regions::Leave(FunctionBuilder& b, absl::Span<const ValueId> values, Val
   if (region == owner_[f_.instructions[user].operands[k]]) return v;
   const Region& left = regions_[region];
   const ValueId zero = b.Constant(0);
-  if (left.parent == 0 && left.branch == 2) {
-    return b.Select(values[f_.instructions[left.select].operands[0]], zero, v);
-  }
+  if (left.parent == 0 && !left.holds) return b.Select(values[left.condition], zero, v);
   return b.Select(Condition(b, values, region), v, zero);
 }
 
