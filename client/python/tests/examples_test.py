@@ -1,0 +1,52 @@
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+EXAMPLES = ROOT / "client" / "python" / "examples"
+
+
+def run(name, *arguments, cwd):
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / name, *arguments],
+        cwd=cwd,
+        env=os.environ,
+        text=True,
+        capture_output=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_influenza(tmp_path):
+    pytest.importorskip("matplotlib")
+    out = run("influenza.py", "--output", "deep/influenza.png", cwd=tmp_path)
+    values = {
+        name: float(value)
+        for name, value in re.findall(r"^  (b|k|R0 = b/k|loss) +([\d.]+)", out, re.MULTILINE)
+    }
+    # The fit that the literature finds for these data: b about 1.7, k about 0.45.
+    assert values["b"] == pytest.approx(1.7, abs=0.1)
+    assert values["k"] == pytest.approx(0.45, abs=0.05)
+    assert values["R0 = b/k"] == pytest.approx(values["b"] / values["k"], abs=1e-3)
+    assert "evaluations" in out
+    assert "Next:" in out
+    picture = pathlib.Path(tmp_path / "deep" / "influenza.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_ensemble(tmp_path):
+    out = run("ensemble.py", cwd=tmp_path)
+    assert "1000 trajectories" in out
+
+
+@pytest.mark.slow
+def test_neural_ode(tmp_path):
+    out = run("neural_ode.py", "--steps", "60", cwd=tmp_path)
+    first, last = map(float, re.search(r"fell from (\S+) to (\S+)\.", out).groups())
+    assert last < 0.1 * first
