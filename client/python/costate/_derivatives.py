@@ -29,8 +29,6 @@ class _Derivative:
 
     Attributes
     ----------
-    wrt
-        Names differentiated by, in the order of the columns.
     options
         Every option of the solve in force.
     timing
@@ -47,6 +45,7 @@ class _Derivative:
 
     @property
     def wrt(self) -> tuple[str, ...]:
+        """Names differentiated by, in the order of the columns."""
         return self.layout.names
 
     def _summary(self) -> list[tuple[str, str]]:
@@ -156,6 +155,7 @@ class Gradient(_Derivative):
         return self.layout.pick(self.vector, name)
 
     def keys(self) -> tuple[str, ...]:
+        """Names of `wrt`."""
         return self.wrt
 
     def __len__(self) -> int:
@@ -258,6 +258,7 @@ class _Tangents(_Derivative):
 
     @property
     def status(self) -> Status:
+        """Why the solve ended."""
         return self.solution.status
 
     @property

@@ -47,6 +47,7 @@ class Status:
 
     @property
     def success(self) -> bool:
+        """Whether t1 was reached."""
         return self.reason == REACHED_END
 
     def __bool__(self) -> bool:

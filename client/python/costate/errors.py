@@ -88,8 +88,6 @@ class CostateError(Exception):
     code
         Name of the gRPC status code, "INVALID_ARGUMENT" for example; empty when the call never
         left the client.
-    reason
-        Constant of the server that names the kind of error, may be empty.
     metadata
         Further facts from the server, by name.
     retry_after
@@ -103,7 +101,6 @@ class CostateError(Exception):
         message: str,
         *,
         code: str = "",
-        reason: str = "",
         metadata: Mapping[str, str] | None = None,
         retry_after: float | None = None,
         method: str = "",
@@ -111,10 +108,14 @@ class CostateError(Exception):
         super().__init__(message)
         self.message = message
         self.code = code
-        self.reason = reason
         self.metadata: dict[str, str] = dict(metadata or {})
         self.retry_after = retry_after
         self.method = method
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, without the place."""
+        return self.message
 
     def __str__(self) -> str:
         return self.message
@@ -151,6 +152,11 @@ class InvalidRequest(CostateError, ValueError):
         """Path of the first field refused, or empty."""
         return self.violations[0].field if self.violations else ""
 
+    @property
+    def reason(self) -> str:
+        """What is wrong with the first field: its value and what is allowed."""
+        return self.violations[0].description if self.violations else self.message
+
     def __str__(self) -> str:
         # The server's sentence names the first field itself.
         extra = [f"  {v.field}: {v.description}" for v in self.violations[1:]]
@@ -176,6 +182,11 @@ class ModelError(InvalidRequest):
         super().__init__(message, **details)
         self.issues = tuple(issues)
         self.formatted = formatted
+
+    @property
+    def reason(self) -> str:
+        """The first issue."""
+        return str(self.issues[0]) if self.issues else self.message
 
     def __str__(self) -> str:
         text = self.formatted or "\n".join(str(issue) for issue in self.issues)
@@ -244,6 +255,8 @@ _KINDS: dict[grpc.StatusCode, type[CostateError]] = {
     grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
 }
 
+# gRPC's own words, unlike those of a server that refuses.
+_CONNECTION_TROUBLE = re.compile(r"connect|socket|dns|resol|handshake|goaway", re.IGNORECASE)
 _STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
 
@@ -266,15 +279,14 @@ def from_grpc(error: Any, *, method: str = "", address: str = "") -> CostateErro
     violations: list[Violation] = []
     for detail in details:
         if isinstance(detail, error_details_pb2.ErrorInfo):
-            facts["reason"] = detail.reason
-            facts["metadata"] = dict(detail.metadata)
+            facts["metadata"] = {"reason": detail.reason, **detail.metadata}
         elif isinstance(detail, error_details_pb2.RetryInfo):
             facts["retry_after"] = detail.retry_delay.seconds + detail.retry_delay.nanos * 1e-9
         elif isinstance(detail, error_details_pb2.BadRequest):
             violations += [Violation(v.field, v.description) for v in detail.field_violations]
         elif isinstance(detail, _ModelIssues):
             issues = {"issues": issues_from_proto(detail), "formatted": detail.formatted}
-    if kind is Unavailable and "reason" not in facts:
+    if kind is Unavailable and _CONNECTION_TROUBLE.search(message):
         message = f"no Costate server answers at {address or 'that address'} ({message})"
     if kind is DeadlineExceeded:
         message = f"{message} (see the argument `timeout`)"

@@ -74,8 +74,8 @@ def test_field_reason_and_metadata(fake, fake_client):
     )
     assert error.field == "options.rtol"
     assert [v.description for v in error.violations] == ["got -1", "missing"]
-    assert error.reason == "OUT_OF_RANGE"
-    assert error.metadata == {"value": "-1"}
+    assert error.reason == "got -1"
+    assert error.metadata == {"reason": "OUT_OF_RANGE", "value": "-1"}
     assert str(error).splitlines() == [
         "two fields are wrong",
         "  options.rtol: got -1",
@@ -98,6 +98,7 @@ def test_model_issues_with_caret(fake, fake_client):
     assert isinstance(error, costate.InvalidRequest)
     assert str(error) == f"model.text: the model has 1 issue\n{formatted}"
     assert error.issues == (costate.Issue(2, 6, 1, "unknown name 'z'", "declare it"),)
+    assert error.reason == str(error.issues[0])
     assert str(error.issues[0]) == "2:6: unknown name 'z' (declare it)"
 
 

@@ -3,6 +3,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import types
 
 import costate
 import pytest
@@ -25,7 +26,9 @@ def test_everything_public_is_documented():
         assert inspect.getdoc(thing), name
         if inspect.isclass(thing):
             for attribute, value in vars(thing).items():
-                if inspect.isfunction(value) and not attribute.startswith("_"):
+                if isinstance(value, (property, types.FunctionType)) and not attribute.startswith(
+                    "_"
+                ):
                     assert inspect.getdoc(value), f"{name}.{attribute}"
 
 
