@@ -7,6 +7,7 @@ two clients differ only in how they run one.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import math
 import os
@@ -49,15 +50,15 @@ class Method:
     def label(self) -> str:
         return f"{self.service}/{self.name}"
 
-    @property
+    @functools.cached_property
     def path(self) -> str:
         return f"/{_proto.PACKAGE}.{self.label}"
 
-    @property
+    @functools.cached_property
     def request_class(self) -> Any:
         return _proto.message_class(_proto.method(self.service, self.name).input_type)
 
-    @property
+    @functools.cached_property
     def response_class(self) -> Any:
         return _proto.message_class(_proto.method(self.service, self.name).output_type)
 
