@@ -148,8 +148,8 @@ void AssembleCluster(FunctionBuilder& b, absl::Span<const Range> ranges, int64_t
   const std::vector<int> layers = AssignLayers(ranges, &num_layers);
   const int64_t hull = end - ranges[0].begin;
   const auto count = static_cast<int64_t>(ranges.size());
-  const bool cutting_is_cheaper = kInstructionCost * slices + elements <=
-                                  kInstructionCost * count + 2 * num_layers * hull;
+  const bool cutting_is_cheaper =
+      kInstructionCost * slices + elements <= kInstructionCost * count + 2 * num_layers * hull;
   if (cutting_is_cheaper || hull > limits::kMaxTensorElements) {
     AssembleByCutting(b, ranges, cuts, segments);
   } else {
@@ -159,9 +159,7 @@ void AssembleCluster(FunctionBuilder& b, absl::Span<const Range> ranges, int64_t
 
 }  // namespace
 
-ValueId Flatten(FunctionBuilder& b, ValueId x) {
-  return b.Reshape(x, Shape{SizeOf(b, x)});
-}
+ValueId Flatten(FunctionBuilder& b, ValueId x) { return b.Reshape(x, Shape{SizeOf(b, x)}); }
 
 std::vector<Segment> AssemblePieces(FunctionBuilder& b, std::vector<Piece> pieces, int64_t total) {
   const std::vector<Range> ranges = MergeEqual(b, std::move(pieces));

@@ -30,8 +30,8 @@ std::vector<Row> DistinctRows(const SparsityPattern& pattern) {
 
 // Calls f(other) for every column that shares a row with `column`, perhaps several times.
 template <typename F>
-void ForEachNeighbour(const std::vector<Row>& rows, const std::vector<std::vector<int64_t>>& rows_of,
-                      int64_t column, F f) {
+void ForEachNeighbour(const std::vector<Row>& rows,
+                      const std::vector<std::vector<int64_t>>& rows_of, int64_t column, F f) {
   for (int64_t row : rows_of[column]) {
     for (int64_t other : rows[row]) {
       if (other != column) f(other);

@@ -80,11 +80,12 @@ class JacobianBuilder {
       const Instruction& instruction = f_.instructions[i];
       b_.set_location(instruction.location);
       if (instruction.op == Op::kInput) {
-        if (instruction.attributes[0] == input_) tangents[i] = Seed(instruction, columns_of_[colour]);
+        if (instruction.attributes[0] == input_)
+          tangents[i] = Seed(instruction, columns_of_[colour]);
       } else {
-        tangents[i] = PushForward(
-            b_, {f_, instruction, Mapped(instruction, values_, &operands), values_[i]},
-            Mapped(instruction, tangents, &operand_tangents));
+        tangents[i] =
+            PushForward(b_, {f_, instruction, Mapped(instruction, values_, &operands), values_[i]},
+                        Mapped(instruction, tangents, &operand_tangents));
       }
     }
     b_.set_location({});
@@ -92,9 +93,9 @@ class JacobianBuilder {
       if (f_.results[i].buffer == output_) results_[i].push_back(tangents[f_.results[i].value]);
     }
     if (seed_elements_ > limits::kMaxScratchElements) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(b_.function().name, ": its seeds need more than ",
-                       limits::kMaxScratchElements, " elements"));
+      return absl::ResourceExhaustedError(absl::StrCat(b_.function().name,
+                                                       ": its seeds need more than ",
+                                                       limits::kMaxScratchElements, " elements"));
     }
     return CheckLength(b_);
   }

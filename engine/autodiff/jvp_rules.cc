@@ -20,8 +20,7 @@ ValueId PushDiv(FunctionBuilder& b, const Rebuilt& at, absl::Span<const ValueId>
   return b.Binary(Op::kDiv, numerator, at.operands[1]);
 }
 
-ValueId PushElementwise(FunctionBuilder& b, const Rebuilt& at,
-                        absl::Span<const ValueId> tangents) {
+ValueId PushElementwise(FunctionBuilder& b, const Rebuilt& at, absl::Span<const ValueId> tangents) {
   const Op op = at.instruction.op;
   if (op == Op::kDiv) return PushDiv(b, at, tangents);
   if (op == Op::kSelect) {
@@ -29,8 +28,7 @@ ValueId PushElementwise(FunctionBuilder& b, const Rebuilt& at,
   }
   if (op == Op::kMin || op == Op::kMax) {
     const int first = op == Op::kMin ? 0 : 1;
-    const ValueId keeps_first =
-        b.Binary(Op::kLe, at.operands[first], at.operands[1 - first]);
+    const ValueId keeps_first = b.Binary(Op::kLe, at.operands[first], at.operands[1 - first]);
     return b.Select(keeps_first, OrZero(b, tangents[0]), OrZero(b, tangents[1]));
   }
   ValueId sum = kNoValue;
@@ -79,7 +77,8 @@ ValueId PushContract(FunctionBuilder& b, const Rebuilt& at, absl::Span<const Val
 
 ValueId PushForward(FunctionBuilder& b, const Rebuilt& at, absl::Span<const ValueId> tangents) {
   const auto moves = [](ValueId tangent) { return tangent != kNoValue; };
-  if (at.instruction.dtype == DType::kBool || std::none_of(tangents.begin(), tangents.end(), moves)) {
+  if (at.instruction.dtype == DType::kBool ||
+      std::none_of(tangents.begin(), tangents.end(), moves)) {
     return kNoValue;
   }
   switch (ClassOf(at.instruction.op)) {

@@ -53,7 +53,7 @@ class Regions {
   ValueId Condition(FunctionBuilder& b, absl::Span<const ValueId> values, int region);
 
   const Function& f_;
-  std::vector<Region> regions_;  // 0: the whole function
+  std::vector<Region> regions_;                                       // 0: the whole function
   absl::flat_hash_map<std::tuple<int, ValueId, bool>, int> entered_;  // parent, condition, holds
   std::vector<int> owner_;                    // per value; -1: no use seen yet
   std::vector<std::array<int, 2>> branches_;  // per select: regions of operands 1 and 2; or -1

@@ -112,9 +112,8 @@ class DependenceAnalysis {
  private:
   absl::Status Exhausted() const {
     return absl::ResourceExhaustedError(
-        absl::StrCat(f_.name, ": the sparsity pattern needs more than ", kMaxEntries,
-                     " entries, ", kMaxElements, " elements at a time or ", kMaxWork,
-                     " units of work"));
+        absl::StrCat(f_.name, ": the sparsity pattern needs more than ", kMaxEntries, " entries, ",
+                     kMaxElements, " elements at a time or ", kMaxWork, " units of work"));
   }
 
   void Forget(ValueId id) {
@@ -267,8 +266,8 @@ Dependence DependenceAnalysis::Outer(const Instruction& instruction) {
   result.sets.resize(NumElements(instruction.shape));
   const int64_t columns = instruction.shape[1];
   for (size_t i = 0; i < result.sets.size(); ++i) {
-    result.sets[i] = factory_.Union(Of(instruction, 0).at(i / columns),
-                                    Of(instruction, 1).at(i % columns));
+    result.sets[i] =
+        factory_.Union(Of(instruction, 0).at(i / columns), Of(instruction, 1).at(i % columns));
   }
   return result;
 }

@@ -38,8 +38,7 @@ ValueId PullPad(FunctionBuilder& b, const Rebuilt& at, const Shape& shape, Value
 }
 
 // The rows of operand k within the concatenation.
-ValueId PullConcat(FunctionBuilder& b, int64_t axis, int64_t begin, const Shape& shape,
-                   ValueId v) {
+ValueId PullConcat(FunctionBuilder& b, int64_t axis, int64_t begin, const Shape& shape, ValueId v) {
   std::vector<int64_t> range;
   for (size_t i = 0; i < shape.size(); ++i) {
     const int64_t start = static_cast<int64_t>(i) == axis ? begin : 0;

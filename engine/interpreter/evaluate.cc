@@ -27,8 +27,8 @@ double Max(double a, double b) { return a >= b || std::isnan(a) ? a : b; }
 
 // operand(i): element i of operand 0, 1 or 2, a scalar repeated.
 template <typename F>
-void ForEachElement(const Instruction& instruction, const EvaluatedOperand* operands, double* result,
-                    F f) {
+void ForEachElement(const Instruction& instruction, const EvaluatedOperand* operands,
+                    double* result, F f) {
   const int64_t size = NumElements(instruction.shape);
   int64_t stride[3] = {0, 0, 0};
   const double* elements[3] = {nullptr, nullptr, nullptr};
@@ -154,7 +154,7 @@ void EvaluateInstruction(const Instruction& instruction, const EvaluatedOperand*
   const auto map = [&](auto f) { Map(instruction, operands, result, f); };
   const auto map2 = [&](auto f) { Map2(instruction, operands, result, f); };
   switch (instruction.op) {
-    // clang-format off
+      // clang-format off
     case Op::kNeg: return map([](double x) { return -x; });
     case Op::kAbs: return map([](double x) { return std::fabs(x); });
     case Op::kSign: return map(Sign);

@@ -145,9 +145,9 @@ absl::Status CheckUniformOutputs(const Function& function, const KernelSpec& spe
   }
   for (const OutputEntry& entry : function.results) {
     if (varying[entry.value] && HasBit(spec.uniform_outputs, entry.buffer)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(function.name, ": uniform output '", function.outputs[entry.buffer].name,
-                       "' depends on a varying input"));
+      return absl::InvalidArgumentError(absl::StrCat(function.name, ": uniform output '",
+                                                     function.outputs[entry.buffer].name,
+                                                     "' depends on a varying input"));
     }
   }
   return absl::OkStatus();
@@ -165,10 +165,9 @@ class Interpreter : public Evaluator {
     if (spec.lanes > 1) RETURN_IF_ERROR(CheckUniformOutputs(function, spec));
     auto program = std::make_shared<const Program>(MakeProgram(function, spec));
     if (program->scratch_size > limits::kMaxScratchElements) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(function.name, ": needs ", program->scratch_size,
-                       " intermediate elements, at most ", limits::kMaxScratchElements,
-                       " are allowed"));
+      return absl::ResourceExhaustedError(absl::StrCat(
+          function.name, ": needs ", program->scratch_size, " intermediate elements, at most ",
+          limits::kMaxScratchElements, " are allowed"));
     }
     const Program* context = program.get();
     const int64_t scratch_size = context->scratch_size;

@@ -40,8 +40,8 @@ inline constexpr int kNumOps = 0 COSTATE_OP_LIST(COSTATE_OP_COUNT);
 std::string_view OpName(Op op);
 std::optional<Op> FindOp(std::string_view name);
 OpClass ClassOf(Op op);
-int NumOperands(Op op);    // -1: any number, at least one
-int NumAttributes(Op op);  // -1: two (kPad) or three (kSlice) per axis
+int NumOperands(Op op);     // -1: any number, at least one
+int NumAttributes(Op op);   // -1: two (kPad) or three (kSlice) per axis
 bool IsElementwise(Op op);  // Unary, Binary, Compare, Logic, Select
 
 // Element type of a value. Predicates exist only inside a function.

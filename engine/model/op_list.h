@@ -103,8 +103,7 @@
   X(kOr, "or", Logic, 2, 0)      \
   X(kNot, "not", Logic, 1, 0)
 
-#define COSTATE_SELECT_OP_LIST(X)    \
-  X(kSelect, "select", Select, 3, 0)
+#define COSTATE_SELECT_OP_LIST(X) X(kSelect, "select", Select, 3, 0)
 
 #define COSTATE_STRUCTURE_OP_LIST(X)               \
   X(kSum, "sum", Structure, 1, 1)                  \

@@ -31,9 +31,12 @@ void AppendNumbers(const std::vector<double>& values, std::string* text) {
 }
 
 std::string BufferList(const std::vector<Buffer>& buffers) {
-  return absl::StrCat("{", absl::StrJoin(buffers, ", ", [](std::string* out, const Buffer& buffer) {
-                        absl::StrAppend(out, buffer.name, "[", buffer.size, "]");
-                      }), "}");
+  return absl::StrCat("{",
+                      absl::StrJoin(buffers, ", ",
+                                    [](std::string* out, const Buffer& buffer) {
+                                      absl::StrAppend(out, buffer.name, "[", buffer.size, "]");
+                                    }),
+                      "}");
 }
 
 std::string TypeOf(const Instruction& instruction) {

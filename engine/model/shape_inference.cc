@@ -108,8 +108,8 @@ class Inference {
       }
       const auto size = static_cast<int64_t>(function_.constants[index].size());
       if (size != elements) {
-        return Wrong("constant has ", size, " elements, shape ",
-                     ShapeToString(instruction_.shape), " needs ", elements);
+        return Wrong("constant has ", size, " elements, shape ", ShapeToString(instruction_.shape),
+                     " needs ", elements);
       }
       return absl::OkStatus();
     }
@@ -138,8 +138,8 @@ class Inference {
     for (size_t i = 0; i < instruction_.operands.size(); ++i) {
       const DType expected = operand_types.begin()[i];
       if (Operand(i).dtype != expected) {
-        return Wrong("operand ", i, " is ", expected == DType::kF64 ? "bool, expected f64"
-                                                                    : "f64, expected bool");
+        return Wrong("operand ", i, " is ",
+                     expected == DType::kF64 ? "bool, expected f64" : "f64, expected bool");
       }
       const Shape& other = OperandShape(i);
       if (other.empty()) continue;
@@ -268,8 +268,7 @@ absl::Status Inference::Pad() const {
   const Shape& operand = OperandShape(0);
   const Shape& result = instruction_.shape;
   RETURN_IF_ERROR(CheckShape(result));
-  if (operand.size() != result.size() ||
-      instruction_.attributes.size() != 2 * operand.size()) {
+  if (operand.size() != result.size() || instruction_.attributes.size() != 2 * operand.size()) {
     return Wrong("has ", instruction_.attributes.size(), " attributes and rank ", result.size(),
                  ", expected 2 attributes per axis and the rank of ", ShapeToString(operand));
   }
@@ -313,7 +312,8 @@ absl::Status Inference::Matmul() {
   const Shape* const shapes[] = {&a, &b};
   for (int i = 0; i < 2; ++i) {
     const size_t rank = shapes[i]->size();
-    if (rank != 1 && rank != 2) return Wrong("operand ", i, " has rank ", rank, ", expected 1 or 2");
+    if (rank != 1 && rank != 2)
+      return Wrong("operand ", i, " has rank ", rank, ", expected 1 or 2");
     if (flags[i] < 0 || flags[i] > (rank == 2 ? 1 : 0)) {
       return Wrong("transpose flag ", flags[i], " does not fit operand ", i, " of rank ", rank);
     }

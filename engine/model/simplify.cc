@@ -248,8 +248,7 @@ ValueId FunctionBuilder::SimplifyReshape(const Instruction& instruction) {
   if (operand.shape == instruction.shape) return x;
   if (operand.op == Op::kReshape) return Reshape(operand.operands[0], instruction.shape);
   if (operand.op == Op::kInput) {
-    return Input(static_cast<int>(operand.attributes[0]), operand.attributes[1],
-                 instruction.shape);
+    return Input(static_cast<int>(operand.attributes[0]), operand.attributes[1], instruction.shape);
   }
   if (Repeated(x) != kNoValue) return BroadcastTo(Repeated(x), instruction.shape);
   return kNoValue;

@@ -58,8 +58,8 @@ absl::Status CheckInstruction(const Function& function, ValueId id) {
   Instruction inferred = given;
   RETURN_IF_ERROR(InferShape(function, &inferred));
   if (inferred.dtype != given.dtype) {
-    return Wrong("dtype is ", given.dtype == DType::kF64 ? "f64, expected bool"
-                                                         : "bool, expected f64");
+    return Wrong("dtype is ",
+                 given.dtype == DType::kF64 ? "f64, expected bool" : "bool, expected f64");
   }
   if (inferred.shape != given.shape) {
     return Wrong("shape is ", ShapeToString(given.shape), ", expected ",
@@ -131,8 +131,7 @@ absl::Status CheckShapeOf(const TensorInfo& tensor, int64_t* elements) {
   }
   for (int64_t extent : tensor.shape) {
     if (extent < 1 || extent > limits::kMaxTensorElements / *elements) {
-      return Wrong("shape ", ShapeToString(tensor.shape), " of '", tensor.name,
-                   "' is not allowed");
+      return Wrong("shape ", ShapeToString(tensor.shape), " of '", tensor.name, "' is not allowed");
     }
     *elements *= extent;
   }
@@ -166,7 +165,8 @@ absl::Status CheckParam(const TensorInfo& param) {
                  NumElements(param.shape));
   }
   for (double value : param.defaults) {
-    if (!std::isfinite(value)) return Wrong("default of parameter '", param.name, "' is not finite");
+    if (!std::isfinite(value))
+      return Wrong("default of parameter '", param.name, "' is not finite");
   }
   if (!(param.lower <= param.upper)) {
     return Wrong("bounds [", param.lower, ", ", param.upper, "] of parameter '", param.name,
@@ -181,8 +181,8 @@ absl::Status VerifyFunction(const Function& function) {
   RETURN_IF_ERROR(CheckBuffers(function, function.inputs, "input"));
   RETURN_IF_ERROR(CheckBuffers(function, function.outputs, "output"));
   if (static_cast<int64_t>(function.instructions.size()) > limits::kMaxInstructions) {
-    return Wrong(function.name, ": has ", function.instructions.size(),
-                 " instructions, at most ", limits::kMaxInstructions, " are allowed");
+    return Wrong(function.name, ": has ", function.instructions.size(), " instructions, at most ",
+                 limits::kMaxInstructions, " are allowed");
   }
   for (size_t i = 0; i < function.instructions.size(); ++i) {
     if (absl::Status status = CheckInstruction(function, static_cast<ValueId>(i)); !status.ok()) {

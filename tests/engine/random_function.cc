@@ -244,8 +244,9 @@ void Generator::StructureStep(Op op) {
                   kBound * static_cast<double>(axis < 0 ? SizeOf(x) : shape[axis]));
     }
     case Op::kReshape:
-      return Keep(Append(op, {x}, {}, random_.Below(2) == 0 ? Shape{SizeOf(x)} : Shape{1, SizeOf(x)}),
-                  kBound);
+      return Keep(
+          Append(op, {x}, {}, random_.Below(2) == 0 ? Shape{SizeOf(x)} : Shape{1, SizeOf(x)}),
+          kBound);
     case Op::kTranspose:
       return Keep(Append(op, {x}), kBound);
     case Op::kBroadcastTo: {
@@ -318,8 +319,9 @@ void Generator::MatmulStep() {
   const int64_t transpose_a = a_matrix ? random_.Below(2) : 0;
   const int64_t transpose_b = b_matrix ? random_.Below(2) : 0;
   const Shape a = !a_matrix ? Shape{inner} : transpose_a ? Shape{inner, rows} : Shape{rows, inner};
-  const Shape b =
-      !b_matrix ? Shape{inner} : transpose_b ? Shape{columns, inner} : Shape{inner, columns};
+  const Shape b = !b_matrix     ? Shape{inner}
+                  : transpose_b ? Shape{columns, inner}
+                                : Shape{inner, columns};
   const ValueId x = AnyOf(a);
   Keep(Append(Op::kMatmul, {x, AnyOf(b)}, {transpose_a, transpose_b}),
        4 * static_cast<double>(inner));

@@ -25,8 +25,8 @@ bool SameBits(double a, double b) {
 }  // namespace
 
 // (45 (f1 - f-1) - 9 (f2 - f-2) + (f3 - f-3)) / 60h, Fornberg 1988.
-Buffers DirectionalDifference(const Function& f, const Buffers& inputs,
-                              const std::vector<int>& wrt, const Buffers& directions) {
+Buffers DirectionalDifference(const Function& f, const Buffers& inputs, const std::vector<int>& wrt,
+                              const Buffers& directions) {
   const double h = 0x1p-9;
   const double weights[] = {45, -9, 1};
   Buffers result;

@@ -16,8 +16,8 @@ using Buffers = std::vector<std::vector<double>>;
 
 // d/ds f(x + s dx) at s = 0 by central differences of sixth order; error about 1e-11 relative for
 // functions of moderate size. `directions` has one vector per entry of `wrt`.
-Buffers DirectionalDifference(const Function& f, const Buffers& inputs,
-                              const std::vector<int>& wrt, const Buffers& directions);
+Buffers DirectionalDifference(const Function& f, const Buffers& inputs, const std::vector<int>& wrt,
+                              const Buffers& directions);
 
 // The transforms, which must succeed and give verified functions.
 Function JvpOf(const Function& f, const std::vector<int>& wrt, bool keep_values = true);

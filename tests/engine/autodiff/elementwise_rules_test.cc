@@ -64,7 +64,9 @@ std::vector<UnaryRow> UnaryRows() {
   const std::vector<double> small = {-0.85, -0.1, 0.3, 0.9};
   return {
       {Op::kNeg, all, [](double) { return -1; }},
-      {Op::kAbs, {-2, -0.0, 0.0, 3}, [](double x) { return x > 0 ? 1 : x < 0 ? -1 : 0; }},
+      {Op::kAbs, {-2, -0.0, 0.0, 3}, [](double x) { return x > 0   ? 1
+                                                           : x < 0 ? -1
+                                                                   : 0; }},
       {Op::kSign, {-2, 0, 3}, [](double) { return 0; }},
       {Op::kFloor, {-2, 0.5, 3}, [](double) { return 0; }},
       {Op::kSqrt, positive, [](double x) { return 1 / (2 * std::sqrt(x)); }},
@@ -157,9 +159,8 @@ TEST(ElementwiseRulesTest, PowersAtZero) {
 // x^p for constant p, where the derivative avoids pow.
 TEST(ElementwiseRulesTest, ConstantExponents) {
   for (double p : {-1.5, -1.0, 0.5, 1.0, 1.5, 2.0, 3.0, 5.5, 64.0, 80.0}) {
-    const Function f = FunctionOf(1, [p](FunctionBuilder& b, ValueId x) {
-      return b.Binary(Op::kPow, x, b.Constant(p));
-    });
+    const Function f = FunctionOf(
+        1, [p](FunctionBuilder& b, ValueId x) { return b.Binary(Op::kPow, x, b.Constant(p)); });
     for (double x : {0.7, 1.3}) {
       const double expected = p * std::pow(x, p - 1);
       for (const auto& mode : BothModes(f, {x}, 0)) {

@@ -36,8 +36,7 @@ TEST(RegionsTest, RemovablePole) {
   const Function f = FunctionOf(1, [](FunctionBuilder& b, ValueId v) {
     const ValueId x = b.Reshape(v, {});
     const ValueId near = b.Binary(Op::kLt, b.Unary(Op::kAbs, x), b.Constant(1e-6));
-    const ValueId series =
-        b.Binary(Op::kSub, b.Constant(1), b.Binary(Op::kDiv, x, b.Constant(2)));
+    const ValueId series = b.Binary(Op::kSub, b.Constant(1), b.Binary(Op::kDiv, x, b.Constant(2)));
     return b.Select(near, series, b.Binary(Op::kDiv, x, b.Unary(Op::kExpm1, x)));
   });
   EXPECT_EQ(Gradient(f, 0), -0.5);
@@ -53,8 +52,7 @@ TEST(RegionsTest, NestedBranches) {
   const Function f = FunctionOf(1, [](FunctionBuilder& b, ValueId v) {
     const ValueId x = b.Reshape(v, {});
     const ValueId root = b.Unary(Op::kSqrt, x);
-    const ValueId log =
-        b.Unary(Op::kLog, b.Binary(Op::kSub, b.Constant(-1), x));
+    const ValueId log = b.Unary(Op::kLog, b.Binary(Op::kSub, b.Constant(-1), x));
     const ValueId left = b.Select(b.Binary(Op::kLt, x, b.Constant(-1)), log, b.Powi(x, 2));
     const ValueId right =
         b.Select(b.Binary(Op::kLt, x, b.Constant(1)), root, b.Binary(Op::kMul, root, x));
@@ -123,8 +121,8 @@ TEST(RegionsTest, SharedValuesStayOutside) {
   const Function f = FunctionOf(1, [](FunctionBuilder& b, ValueId v) {
     const ValueId x = b.Reshape(v, {});
     const ValueId shared = b.Unary(Op::kExp, x);
-    const ValueId chosen = b.Select(b.Binary(Op::kLt, x, b.Constant(0)), shared,
-                                    b.Binary(Op::kMul, shared, shared));
+    const ValueId chosen =
+        b.Select(b.Binary(Op::kLt, x, b.Constant(0)), shared, b.Binary(Op::kMul, shared, shared));
     return b.Binary(Op::kAdd, chosen, shared);
   });
   EXPECT_DOUBLE_EQ(Gradient(f, -1), 2 * std::exp(-1));

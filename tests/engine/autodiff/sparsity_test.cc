@@ -119,8 +119,9 @@ TEST(SparsityTest, ProductsOfMatricesAreRowExact) {
     return b.Matmul(b.Reshape(b.Slice(x, {0, 6, 1}), {2, 3}),
                     b.Reshape(b.Slice(x, {6, 12, 1}), {2, 3}), false, true);
   });
-  EXPECT_EQ(Sparsity(f), (Rows{{0, 1, 2, 6, 7, 8}, {0, 1, 2, 9, 10, 11},
-                               {3, 4, 5, 6, 7, 8}, {3, 4, 5, 9, 10, 11}}));
+  EXPECT_EQ(
+      Sparsity(f),
+      (Rows{{0, 1, 2, 6, 7, 8}, {0, 1, 2, 9, 10, 11}, {3, 4, 5, 6, 7, 8}, {3, 4, 5, 9, 10, 11}}));
   const Function outer = FunctionOf(4, [](FunctionBuilder& b, ValueId x) {
     return b.Outer(b.Slice(x, {0, 2, 1}), b.Slice(x, {2, 4, 1}));
   });
@@ -145,15 +146,15 @@ TEST(SparsityTest, DisjointBuffersAndFlatOps) {
 TEST(SparsityTest, StructuralOpsMoveSets) {
   const Function f = FunctionOf(6, [](FunctionBuilder& b, ValueId x) {
     const ValueId matrix = b.Reshape(x, {2, 3});
-    const ValueId transposed = b.Transpose(matrix);                       // [3, 2]
-    const ValueId rows = b.Sum(matrix, 1);                                // [2]
-    const ValueId columns = b.SumTo(matrix, {1, 3});                      // [1, 3]
-    const ValueId repeated = b.BroadcastTo(rows, {3, 2});                 // [3, 2]
+    const ValueId transposed = b.Transpose(matrix);                                  // [3, 2]
+    const ValueId rows = b.Sum(matrix, 1);                                           // [2]
+    const ValueId columns = b.SumTo(matrix, {1, 3});                                 // [1, 3]
+    const ValueId repeated = b.BroadcastTo(rows, {3, 2});                            // [3, 2]
     const ValueId both = b.Concat({transposed, repeated, b.Transpose(columns)}, 1);  // [3, 5]
-    return b.Slice(both, {0, 3, 2, 1, 5, 1});                             // rows 0, 2; columns 1-4
+    return b.Slice(both, {0, 3, 2, 1, 5, 1});  // rows 0, 2; columns 1-4
   });
-  EXPECT_EQ(Sparsity(f), (Rows{{3}, {0, 1, 2}, {3, 4, 5}, {0, 3},
-                               {5}, {0, 1, 2}, {3, 4, 5}, {2, 5}}));
+  EXPECT_EQ(Sparsity(f),
+            (Rows{{3}, {0, 1, 2}, {3, 4, 5}, {0, 3}, {5}, {0, 1, 2}, {3, 4, 5}, {2, 5}}));
 }
 
 // Whatever changes when an input element moves is in the pattern.
@@ -178,9 +179,8 @@ TEST(SparsityTest, CoversWhatDerivativesSee) {
 
 TEST(SparsityTest, RefusesWhatIsTooLarge) {
   const int64_t n = 10'000;  // dense: 10^8 entries
-  const Function f = FunctionOf(n, [](FunctionBuilder& b, ValueId x) {
-    return b.Binary(Op::kMul, x, b.Sum(x));
-  });
+  const Function f =
+      FunctionOf(n, [](FunctionBuilder& b, ValueId x) { return b.Binary(Op::kMul, x, b.Sum(x)); });
   EXPECT_EQ(JacobianSparsity(f, 0, 0).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(JacobianSparsity(f, 1, 0).status().code(), absl::StatusCode::kInvalidArgument);
 }

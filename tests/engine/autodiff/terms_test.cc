@@ -27,10 +27,11 @@ TEST(TermsTest, SumsAreBalanced) {
   std::vector<ValueId> terms;
   for (int i = 0; i < 5; ++i) terms.push_back(b.Input(0, i, {}));
   b.Result(SumTerms(b, terms), 0, 0);
-  EXPECT_THAT(PrintFunction(std::move(b).Build()), ::testing::HasSubstr("  %5 = add %0, %1 : f64\n"
-                                                                       "  %6 = add %2, %3 : f64\n"
-                                                                       "  %7 = add %5, %6 : f64\n"
-                                                                       "  %8 = add %7, %4 : f64\n"));
+  EXPECT_THAT(PrintFunction(std::move(b).Build()),
+              ::testing::HasSubstr("  %5 = add %0, %1 : f64\n"
+                                   "  %6 = add %2, %3 : f64\n"
+                                   "  %7 = add %5, %6 : f64\n"
+                                   "  %8 = add %7, %4 : f64\n"));
 }
 
 TEST(TermsTest, LongZerosAreWrittenInAllowedPieces) {

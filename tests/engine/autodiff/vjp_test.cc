@@ -1,5 +1,7 @@
 // Reverse derivatives: adjoint to the forward ones, and the shape of the code they make.
+#include <algorithm>
 #include <cmath>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -130,15 +132,15 @@ TEST(VjpTest, ManyScalarReadsAreLinear) {
   const int n = 5000;
   FunctionBuilder b("ring", {{"t", 1}, {"y", n}, {"p", n}}, {{"dy", n}});
   for (int i = 0; i < n; ++i) {
-    const ValueId difference =
-        b.Binary(Op::kSub, b.Input(1, (i + 1) % n, {}), b.Input(1, i, {}));
+    const ValueId difference = b.Binary(Op::kSub, b.Input(1, (i + 1) % n, {}), b.Input(1, i, {}));
     b.Result(b.Binary(Op::kMul, b.Input(2, i, {}), difference), 0, i);
   }
   const Function f = std::move(b).Build();
   const Function vjp = VjpOf(f, {1, 2});
   EXPECT_LE(vjp.instructions.size(), 3 * f.instructions.size());
   int64_t elements = 0;
-  for (const Instruction& instruction : vjp.instructions) elements += NumElements(instruction.shape);
+  for (const Instruction& instruction : vjp.instructions)
+    elements += NumElements(instruction.shape);
   EXPECT_LE(elements, 3 * static_cast<int64_t>(f.instructions.size()));
   std::vector<double> y(n), p(n), c(n);
   for (int i = 0; i < n; ++i) {
@@ -168,15 +170,16 @@ TEST(VjpTest, ManyScalarSlicesAreLinear) {
   const Function vjp = VjpOf(f, {0}, false);
   EXPECT_LE(vjp.instructions.size(), 3 * f.instructions.size());
   int64_t elements = 0;
-  for (const Instruction& instruction : vjp.instructions) elements += NumElements(instruction.shape);
+  for (const Instruction& instruction : vjp.instructions)
+    elements += NumElements(instruction.shape);
   EXPECT_LE(elements, 20 * n);
   std::vector<double> point(n), c(n);
   for (int i = 0; i < n; ++i) point[i] = 0.001 * i, c[i] = 1 + i % 2;
   const Buffers out = Interpret(vjp, {point, c});
   for (int i = 0; i < n; ++i) {
     const int mirror = n - 1 - i;
-    EXPECT_DOUBLE_EQ(out[0][i], c[i] * std::cos(point[i]) * point[mirror] +
-                                    c[mirror] * std::sin(point[mirror]));
+    EXPECT_DOUBLE_EQ(
+        out[0][i], c[i] * std::cos(point[i]) * point[mirror] + c[mirror] * std::sin(point[mirror]));
   }
 }
 
@@ -217,6 +220,67 @@ TEST(VjpTest, WideSharingSumsInATree) {
   // A chain of additions would be off by about n/2 rounding errors.
   EXPECT_NEAR(Interpret(vjp, {std::vector<double>(n, 0.1), {1}, std::vector<double>(n, 1)})[0][0],
               0.1 * n, 1e-12 * n);
+}
+
+// Spoils one number somewhere in `f`.
+void Mutate(Function& f, std::mt19937& random) {
+  const int64_t numbers[] = {-1, 0, 1, 2, 3, 7, 1000, int64_t{1} << 62, -(int64_t{1} << 62)};
+  const int64_t number = numbers[random() % 9];
+  Instruction& instruction = f.instructions[random() % f.instructions.size()];
+  const auto pick = [&](auto& list) { return random() % std::max<size_t>(list.size(), 1); };
+  switch (random() % 8) {
+    case 0:
+      instruction.op = static_cast<Op>(random() % (kNumOps + 2));
+      return;
+    case 1:
+      if (!instruction.shape.empty()) instruction.shape[pick(instruction.shape)] = number;
+      return;
+    case 2:
+      if (!instruction.operands.empty()) {
+        instruction.operands[pick(instruction.operands)] =
+            static_cast<ValueId>(random() % (f.instructions.size() + 2)) - 1;
+      }
+      return;
+    case 3:
+      if (!instruction.attributes.empty()) {
+        instruction.attributes[pick(instruction.attributes)] = number;
+      }
+      return;
+    case 4:
+      instruction.dtype = instruction.dtype == DType::kF64 ? DType::kBool : DType::kF64;
+      return;
+    case 5:
+      f.results[pick(f.results)].offset = number;
+      return;
+    case 6:
+      f.results[pick(f.results)].value = static_cast<ValueId>(random() % f.instructions.size());
+      return;
+    case 7:
+      instruction.shape.push_back(number);
+      return;
+  }
+}
+
+// What the verifier accepts can be evaluated and differentiated; the rest it refuses.
+TEST(VjpTest, WhateverIsVerifiedCanBeDifferentiated) {
+  std::mt19937 random(11);
+  int accepted = 0;
+  for (uint64_t seed = 0; seed < 5000; ++seed) {
+    Function f = RandomFunction(seed, {6, true, true});
+    for (int k = random() % 3; k >= 0; --k) Mutate(f, random);
+    if (!VerifyFunction(f).ok()) continue;
+    ++accepted;
+    Interpret(f, RandomInputs(f, seed));
+    const Function vjp = VjpOf(f, AllInputs(f));
+    Interpret(vjp, RandomInputs(vjp, seed));
+    const Function jvp = JvpOf(f, AllInputs(f));
+    Interpret(jvp, RandomInputs(jvp, seed));
+    const auto jacobian = Jacobian(f, 1, 0);
+    ASSERT_TRUE(jacobian.ok()) << jacobian.status();
+    EXPECT_TRUE(VerifyFunction(jacobian->function).ok()) << VerifyFunction(jacobian->function);
+  }
+  EXPECT_GT(accepted, 500);
+  EXPECT_LT(accepted, 4500);
 }
 
 }  // namespace

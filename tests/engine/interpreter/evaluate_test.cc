@@ -79,14 +79,13 @@ TEST(EvaluateTest, UnaryOpsAreThoseOfTheMathLibrary) {
     Op op;
     double (*f)(double);
   };
-  const Row rows[] = {
-      {Op::kAbs, std::fabs},    {Op::kFloor, std::floor}, {Op::kSqrt, std::sqrt},
-      {Op::kExp, std::exp},     {Op::kExpm1, std::expm1}, {Op::kLog, std::log},
-      {Op::kLog1p, std::log1p}, {Op::kSin, std::sin},     {Op::kCos, std::cos},
-      {Op::kTan, std::tan},     {Op::kAsin, std::asin},   {Op::kAcos, std::acos},
-      {Op::kAtan, std::atan},   {Op::kSinh, std::sinh},   {Op::kCosh, std::cosh},
-      {Op::kTanh, std::tanh},   {Op::kAsinh, std::asinh}, {Op::kAcosh, std::acosh},
-      {Op::kAtanh, std::atanh}, {Op::kErf, std::erf}};
+  const Row rows[] = {{Op::kAbs, std::fabs},    {Op::kFloor, std::floor}, {Op::kSqrt, std::sqrt},
+                      {Op::kExp, std::exp},     {Op::kExpm1, std::expm1}, {Op::kLog, std::log},
+                      {Op::kLog1p, std::log1p}, {Op::kSin, std::sin},     {Op::kCos, std::cos},
+                      {Op::kTan, std::tan},     {Op::kAsin, std::asin},   {Op::kAcos, std::acos},
+                      {Op::kAtan, std::atan},   {Op::kSinh, std::sinh},   {Op::kCosh, std::cosh},
+                      {Op::kTanh, std::tanh},   {Op::kAsinh, std::asinh}, {Op::kAcosh, std::acosh},
+                      {Op::kAtanh, std::atanh}, {Op::kErf, std::erf}};
   for (const Row& row : rows) {
     for (double x : {-2.5, -0.75, -0.0, 0.0, 0.3, 1.0, 2.25, 40.0}) {
       const double expected = row.f(x);
@@ -139,8 +138,8 @@ TEST(EvaluateTest, BinaryCompareLogicAndSelect) {
   const struct {
     Op op;
     double less, equal, greater, nan;
-  } rows[] = {{Op::kLt, 1, 0, 0, 0}, {Op::kLe, 1, 1, 0, 0}, {Op::kEq, 0, 1, 0, 0},
-              {Op::kNe, 1, 0, 1, 1}};
+  } rows[] = {
+      {Op::kLt, 1, 0, 0, 0}, {Op::kLe, 1, 1, 0, 0}, {Op::kEq, 0, 1, 0, 0}, {Op::kNe, 1, 0, 1, 1}};
   for (const auto& row : rows) {
     EXPECT_EQ(Scalar(row.op, {1, 2}), row.less) << OpName(row.op);
     EXPECT_EQ(Scalar(row.op, {2, 2}), row.equal) << OpName(row.op);
