@@ -21,8 +21,9 @@ namespace {
 
 using Reason = Termination::Reason;
 
-// One call of Integrate: trajectories wait in order, run in lanes, and leave their results in
-// `trajectories_`.
+// One call of Integrate with W lanes: trajectories wait in order, run in lanes, and leave their
+// results in `trajectories_`.
+template <int W>
 class Driver {
  public:
   Driver(const Problem& problem, const SolveOptions& options, const IntegrateHooks& hooks)
@@ -37,7 +38,7 @@ class Driver {
 
   absl::StatusOr<std::vector<Trajectory>> Run() {
     RETURN_IF_ERROR(Prepare());
-    for (int l = 0; l < lanes_; ++l) Refill(l);
+    for (int l = 0; l < W; ++l) Refill(l);
     while (active_ > 0 && failure_.ok()) {
       Step();
       Judge();
@@ -51,11 +52,8 @@ class Driver {
 
  private:
   absl::Status Prepare() {
-    const int simd = problem_.field->simd_lanes();
-    lanes_ = options_.lanes != 0 ? options_.lanes : problem_.num_trajectories >= simd ? simd : 1;
-    if (!hooks_.companions.empty()) lanes_ = 1;
     RETURN_IF_ERROR(output_.Reserve(problem_.num_trajectories));
-    ASSIGN_OR_RETURN(stepper_, MakeStepper(options_.method, *problem_.field, lanes_));
+    ASSIGN_OR_RETURN(stepper_, MakeStepper(options_.method, *problem_.field, W));
     if (adaptive_) {
       const MethodInfo& info = GetMethodInfo(options_.method);
       ASSIGN_OR_RETURN(Kernel value, problem_.field->Get(MapKernel::kValue, 1));
@@ -65,14 +63,14 @@ class Driver {
       if (static_cast<int64_t>(atol_.size()) != n_) atol_.resize(n_, atol_.front());
     }
     trajectories_.resize(problem_.num_trajectories);
-    poll_mask_ = n_ * lanes_ >= 2048 ? 0 : 63;
+    poll_mask_ = n_ * W >= 2048 ? 0 : 63;
     return absl::OkStatus();
   }
 
   // ---- the five calls of the loop --------------------------------------------------------------
 
   void Step() {
-    for (int l = 0; l < lanes_; ++l) {
+    for (int l = 0; l < W; ++l) {
       Lane& lane = lane_[l];
       t_next_[l] = lane.active() ? lane.Propose(options_.control) : lane.t;
     }
@@ -81,20 +79,20 @@ class Driver {
 
   void Judge() {
     if (adaptive_) {
-      stepper_->ErrorNorm(atol_.data(), options_.control.rtol, error_);
+      stepper_->SquaredError(atol_.data(), options_.control.rtol, error_);
     } else {
       stepper_->CheckFinite(error_);
     }
-    for (int l = 0; l < lanes_; ++l) accept_[l] = lane_[l].active() && error_[l] <= 1;
+    for (int l = 0; l < W; ++l) accept_[l] = lane_[l].active() && error_[l] <= 1;
     if (!hooks_.companions.empty()) AskCompanions();
     if (!adaptive_) return;
-    for (int l = 0; l < lanes_; ++l) {
+    for (int l = 0; l < W; ++l) {
       if (lane_[l].active()) lane_[l].Control(gains_, error_[l], accept_[l], t_next_[l]);
     }
   }
 
   void Emit() {
-    for (int l = 0; l < lanes_; ++l) {
+    for (int l = 0; l < W; ++l) {
       if (accept_[l]) EmitLane(l);
     }
     stepper_->Advance(accept_);
@@ -102,11 +100,11 @@ class Driver {
 
   // Trajectories that cannot go on.
   void Detect() {
-    for (int l = 0; l < lanes_; ++l) {
+    for (int l = 0; l < W; ++l) {
       Lane& lane = lane_[l];
       if (!lane.active() || accept_[l]) continue;
       ++lane.rejected;
-      if (adaptive_ && lane.h >= lane.SmallestStep(options_.control)) continue;
+      if (adaptive_ && std::abs(lane.h) >= lane.SmallestStep(options_.control)) continue;
       const int64_t element = stepper_->WorstElement(l, atol_.data(), options_.control.rtol);
       Retire(l, lane.Failure(error_[l], element, adaptive_));
     }
@@ -114,7 +112,7 @@ class Driver {
 
   // Ends, budgets and cancellation.
   void CheckLimits() {
-    for (int l = 0; l < lanes_; ++l) {
+    for (int l = 0; l < W; ++l) {
       Lane& lane = lane_[l];
       if (!lane.active()) continue;
       if (lane.t == lane.t1) {
@@ -177,15 +175,16 @@ class Driver {
   void ChooseFirstStep(Lane* lane, const double* y0, const double* params,
                        const double* derivative) {
     const StepControl& control = options_.control;
+    double h = 0;
     if (control.initial_step.has_value()) {
-      lane->h = *control.initial_step;
+      h = *control.initial_step;
     } else {
       const double longest = std::min(std::abs(lane->t1 - lane->t), lane->max_step);
-      lane->h = initial_step_->Choose(lane->t, y0, params, derivative, lane->direction, longest,
-                                      atol_, control.rtol);
+      h = initial_step_->Choose(lane->t, y0, params, derivative, lane->direction, longest, atol_,
+                                control.rtol);
       ++lane->evaluations;
     }
-    lane->h = std::max(lane->h, lane->SmallestStep(control));
+    lane->SetStep(lane->direction * std::max(h, lane->SmallestStep(control)));
   }
 
   // Records how the trajectory in lane l ended, and frees the lane. Always false.
@@ -216,7 +215,7 @@ class Driver {
       trajectories_[b].termination = StopTermination(reason, t0, 0);
     }
     waiting_ = problem_.num_trajectories;
-    for (int l = 0; l < lanes_; ++l) {
+    for (int l = 0; l < W; ++l) {
       const Lane& lane = lane_[l];
       if (lane.active()) Retire(l, StopTermination(reason, lane.t, lane.accepted));
     }
@@ -243,10 +242,7 @@ class Driver {
     for (StepCompanion* companion : hooks_.companions) {
       const double error = companion->TrialError(step, stepper_->y_new());
       // A companion that overflowed asks for a smaller step, like a state that did.
-      error_[0] = error <= error_[0] ? error_[0]
-                                     : (error < std::numeric_limits<double>::infinity()
-                                            ? error
-                                            : std::numeric_limits<double>::infinity());
+      if (!(error * error <= error_[0])) error_[0] = error * error;
     }
     if (adaptive_) accept_[0] = error_[0] <= 1;
   }
@@ -293,15 +289,14 @@ class Driver {
   std::vector<Trajectory> trajectories_;
   absl::Status failure_;
 
-  int lanes_ = 1;
   int active_ = 0;       // lanes at work
   int64_t waiting_ = 0;  // next trajectory to start
   uint64_t turns_ = 0;
   uint64_t poll_mask_ = 63;
-  Lane lane_[kMaxLanes];
-  double t_next_[kMaxLanes] = {};
-  double error_[kMaxLanes] = {};
-  bool accept_[kMaxLanes] = {};
+  Lane lane_[W];
+  double t_next_[W] = {};
+  double error_[W] = {};
+  bool accept_[W] = {};
   std::vector<SaveCursor::Point> points_;
   std::vector<double> thetas_;
 };
@@ -314,7 +309,14 @@ absl::StatusOr<std::vector<Trajectory>> Integrate(const Problem& problem,
   if (!hooks.companions.empty() && problem.num_trajectories != 1) {
     return absl::InternalError("companions ride with a single trajectory");
   }
-  return Driver(problem, options, hooks).Run();
+  const int simd = problem.field->simd_lanes();
+  int lanes = options.lanes != 0 ? options.lanes : problem.num_trajectories >= simd ? simd : 1;
+  if (!hooks.companions.empty()) lanes = 1;
+  if (lanes == 1) return Driver<1>(problem, options, hooks).Run();
+  if (lanes == 2) return Driver<2>(problem, options, hooks).Run();
+  if (lanes == 4) return Driver<4>(problem, options, hooks).Run();
+  if (lanes == 8) return Driver<8>(problem, options, hooks).Run();
+  return absl::InternalError("lane count must be 1, 2, 4 or 8");
 }
 
 }  // namespace costate

@@ -29,8 +29,8 @@ void Lane::Begin(int64_t index, double start, double end, const SolveOptions& op
   termination = ReachedEnd();
 }
 
-Termination Lane::Failure(double error, int64_t element, bool adaptive) const {
-  const bool finite = std::isfinite(error);
+Termination Lane::Failure(double squared_error, int64_t element, bool adaptive) const {
+  const bool finite = std::isfinite(squared_error);
   Termination result = ReachedEnd();
   result.reason = finite ? Termination::Reason::kStepUnderflow : Termination::Reason::kNonFinite;
   result.state_index = element;
@@ -38,13 +38,15 @@ Termination Lane::Failure(double error, int64_t element, bool adaptive) const {
     result.detail = absl::StrCat("state ", element, " is not finite after the step from t = ", t,
                                  "; try a smaller fixed step or adaptive steps");
   } else if (!finite) {
-    result.detail = absl::StrCat(
-        "state ", element, " or its derivative is not finite beyond t = ", t,
-        " for any step down to ", h, "; the solution may end there, or leave the model's domain");
+    result.detail =
+        absl::StrCat("state ", element, " or its derivative is not finite beyond t = ", t,
+                     " for any step down to ", std::abs(h),
+                     "; the solution may end there, or leave the model's domain");
   } else {
     result.detail = absl::StrCat(
-        "at t = ", t, " the error control asks for a step of ", h, ", below the minimum; state ",
-        element, " has the largest scaled error, ", error,
+        "at t = ", t, " the error control asks for a step of ", std::abs(h),
+        ", below the minimum; state ", element, " has the largest scaled error (",
+        std::sqrt(squared_error), " overall)",
         "; the solution may have a singularity or a jump there, or the tolerances ask for more "
         "than double precision gives");
   }

@@ -17,8 +17,8 @@ struct Lane {
   int64_t trajectory = -1;  // -1: idle
   double t0 = 0, t = 0, t1 = 0;
   double direction = 1;  // of integration: 1 or -1
-  double h = 0;          // |next step| asked for by the controller
-  double max_step = 0;
+  double h = 0;          // next step asked for by the controller, signed
+  double max_step = 0;   // > 0
   int64_t num_fixed_steps = 0;
   int64_t accepted = 0, rejected = 0;
   int64_t evaluations = 0;  // before the first step
@@ -43,20 +43,22 @@ struct Lane {
       case StepControl::Kind::kGrid:
         return control.grid[accepted + 1];
     }
-    const double rest = std::abs(t1 - t);
-    const double step = std::min(h, max_step);
-    if (rest <= std::min(1.01 * step, max_step)) return t1;
-    return t + direction * (rest < 2 * step ? 0.5 * rest : step);
+    const double rest = t1 - t;
+    const double longest = std::abs(h), left = std::abs(rest);
+    if (left < 2 * longest) return left <= 1.01 * longest && left <= max_step ? t1 : t + 0.5 * rest;
+    return t + h;
   }
 
   // The controller's verdict on the tried step.
-  void Control(const ControllerGains& gains, double error, bool accept, double t_next) {
-    const double tried = std::abs(t_next - t);
-    if (accept) {
-      h = tried * controller.Accepted(gains, error);
-    } else {
-      h = tried * controller.Rejected(gains, error);
-    }
+  void Control(const ControllerGains& gains, double squared_error, bool accept, double t_next) {
+    const double factor = accept ? controller.Accepted(gains, squared_error)
+                                 : controller.Rejected(gains, squared_error);
+    SetStep((t_next - t) * factor);
+  }
+  void SetStep(double step) {
+    h = step;
+    if (std::abs(h) > max_step) [[unlikely]]
+      h = direction * max_step;
   }
 
   // 16 units in the last place of t, or the user's bound if larger.
@@ -64,7 +66,7 @@ struct Lane {
     return std::max({control.min_step, std::abs(t) * 0x1p-48, 0x1p-1000});
   }
 
-  Termination Failure(double error, int64_t element, bool adaptive) const;
+  Termination Failure(double squared_error, int64_t element, bool adaptive) const;
   Termination OutOfSteps() const;
   Termination ReachedEnd() const;
 };

@@ -13,9 +13,9 @@ namespace costate {
 class SaveCursor {
  public:
   SaveCursor() = default;
-  SaveCursor(const SaveAt* save, double t0, double t1) : save_(save), t1_(t1), forward_(t1 >= t0) {}
+  SaveCursor(const SaveAt* save, double t0, double t1);
 
-  // How many values are saved at t0 itself.
+  // How many values are saved at t0 itself. Call once, before Step.
   int64_t Begin(double t0);
 
   // One value saved in a step.
@@ -23,15 +23,22 @@ class SaveCursor {
     double t = 0;
     double theta = 0;  // (t - step start) / h, in (0, 1]; exactly 1 at the end of the step
   };
-  // Replaces `points` by those saved in (t, t_next].
-  void Step(double t, double t_next, std::vector<Point>* points);
+  // Replaces `points` by those saved in (t, t_next]. To be called for every accepted step.
+  void Step(double t, double t_next, std::vector<Point>* points) {
+    points->clear();
+    if (forward_ ? t_next >= due_ : t_next <= due_) Collect(t, t_next, points);
+  }
 
  private:
+  void Collect(double t, double t_next, std::vector<Point>* points);
+  double NextDue() const;
+
   const SaveAt* save_ = nullptr;
   double t1_ = 0;
   bool forward_ = true;
+  double due_ = 0;     // a step that ends before it saves nothing
   int64_t next_ = 0;   // kTimes: index of the next time
-  int64_t steps_ = 0;  // accepted so far
+  int64_t steps_ = 0;  // kSteps: accepted so far
 };
 
 }  // namespace costate

@@ -20,13 +20,11 @@ inline double FastLog2(double x) {
   const double m = std::bit_cast<double>(bits - (static_cast<uint64_t>(exponent) << 52));
   const double s = (m - 1) / (m + 1), q = s * s;
   constexpr double kScale = 2.8853900817779268147;  // 2 / ln 2
-  double sum = kScale / 13;
-  sum = std::fma(sum, q, kScale / 11);
-  sum = std::fma(sum, q, kScale / 9);
-  sum = std::fma(sum, q, kScale / 7);
-  sum = std::fma(sum, q, kScale / 5);
-  sum = std::fma(sum, q, kScale / 3);
-  sum = std::fma(sum, q, kScale);
+  // sum_i kScale / (2 i + 1) q^i, i <= 6, in pairs (Estrin) for a short chain.
+  const double q2 = q * q;
+  const double low = std::fma(kScale / 3, q, kScale), middle = std::fma(kScale / 7, q, kScale / 5);
+  const double high = std::fma(kScale / 13, q2, std::fma(kScale / 11, q, kScale / 9));
+  const double sum = std::fma(std::fma(high, q2, middle), q2, low);
   return std::fma(s, sum, static_cast<double>(exponent));
 }
 
@@ -36,17 +34,14 @@ inline double FastExp2(double x) {
   const double shifted = x + kRound;
   const double whole = shifted - kRound;
   const double z = (x - whole) * 0.69314718055994530942;
-  double sum = 1.0 / 3628800;
-  sum = std::fma(sum, z, 1.0 / 362880);
-  sum = std::fma(sum, z, 1.0 / 40320);
-  sum = std::fma(sum, z, 1.0 / 5040);
-  sum = std::fma(sum, z, 1.0 / 720);
-  sum = std::fma(sum, z, 1.0 / 120);
-  sum = std::fma(sum, z, 1.0 / 24);
-  sum = std::fma(sum, z, 1.0 / 6);
-  sum = std::fma(sum, z, 0.5);
-  sum = std::fma(sum, z, 1.0);
-  sum = std::fma(sum, z, 1.0);
+  // sum_i z^i / i!, i <= 10, in pairs.
+  const double z2 = z * z, z4 = z2 * z2;
+  const double p01 = 1.0 + z, p23 = std::fma(z, 1.0 / 6, 1.0 / 2);
+  const double p45 = std::fma(z, 1.0 / 120, 1.0 / 24), p67 = std::fma(z, 1.0 / 5040, 1.0 / 720);
+  const double p89 = std::fma(z, 1.0 / 362880, 1.0 / 40320);
+  const double low = std::fma(p23, z2, p01), middle = std::fma(p67, z2, p45);
+  const double high = std::fma(z2, 1.0 / 3628800, p89);
+  const double sum = std::fma(std::fma(high, z4, middle), z4, low);
   const uint64_t exponent = static_cast<uint64_t>(static_cast<int64_t>(whole)) << 52;
   return std::bit_cast<double>(std::bit_cast<uint64_t>(sum) + exponent);
 }
@@ -66,35 +61,37 @@ ControllerGains ResolveGains(const StepControl& control, Method method);
 // The memory of one trajectory's controller. The factor of the next step is
 //   accepted: clamp(safety e_n^-b1 e_{n-1}^b2 e_{n-2}^-b3, min_factor, max_factor), at most 1 right
 //             after a rejection;
-//   rejected: clamp(safety e_n^(-1/k), min_factor, 1); min_factor for an infinite error.
+//   rejected: clamp(safety e_n^(-1/k), min_factor, 1); min_factor for an error that is not finite.
 // Errors of accepted steps are remembered as at least 1e-4 (Hairer, Norsett, Wanner I, DOPRI5), and
-// those before the first step are 1.
+// those before the first step are 1. All errors come squared: e^-b = 2^(-b/2 log2 e^2).
 class ControllerState {
  public:
-  double Accepted(const ControllerGains& gains, double error) {
-    const double log_error = FastLog2(std::max(error, kLeastError));
-    const double power =
-        -gains.beta1 * log_error + gains.beta2 * log_previous_ - gains.beta3 * log_before_;
-    log_before_ = log_previous_;
-    log_previous_ = std::max(log_error, kLeastLog);
+  double Accepted(const ControllerGains& gains, double squared_error) {
+    const double log_error = 0.5 * FastLog2(std::max(squared_error, kLeastSquare));
+    const double factor = FastExp2(std::fma(-gains.beta1, log_error, history_));
+    before_ = previous_;
+    previous_ = std::max(log_error, kLeastLog);
+    history_ = gains.beta2 * previous_ - gains.beta3 * before_;
     const double limit = after_rejection_ ? 1.0 : gains.max_factor;
     after_rejection_ = false;
-    return Clamp(gains.safety * FastExp2(power), gains.min_factor, limit);
+    return Clamp(gains.safety * factor, gains.min_factor, limit);
   }
-  double Rejected(const ControllerGains& gains, double error) {
+  double Rejected(const ControllerGains& gains, double squared_error) {
     after_rejection_ = true;
-    if (!(error < kGreatestError)) return gains.min_factor;
-    return Clamp(gains.safety * FastExp2(-gains.rejected * FastLog2(error)), gains.min_factor, 1);
+    if (!(squared_error < kGreatestSquare)) return gains.min_factor;
+    const double factor = FastExp2(-gains.rejected * 0.5 * FastLog2(squared_error));
+    return Clamp(gains.safety * factor, gains.min_factor, 1);
   }
 
  private:
-  static constexpr double kLeastError = 1e-30, kGreatestError = 1e30;
+  static constexpr double kLeastSquare = 1e-60, kGreatestSquare = 1e60;
   static constexpr double kLeastLog = -13.287712379549449;  // log2(1e-4)
   static double Clamp(double x, double low, double high) {
     return std::min(std::max(x, low), high);
   }
 
-  double log_previous_ = 0, log_before_ = 0;
+  double previous_ = 0, before_ = 0;  // log2 of the errors of accepted steps
+  double history_ = 0;                // their part of the next exponent
   bool after_rejection_ = false;
 };
 

@@ -49,12 +49,13 @@ class Stepper {
   // The step size is h = t_next - t as rounded, so a step is named by its two times exactly.
   virtual void Step(const double* t_next) = 0;
 
-  // For the tried step, per lane: rms of error over weight, out[W]. atol is [n] (not per lane).
-  // Infinite where the error or the new state is not finite. Zero for methods without estimate
-  // and a finite new state.
-  virtual void ErrorNorm(const double* atol, double rtol, double* out) const = 0;
+  // For the tried step, per lane, out[W]: the mean over elements of (error / weight)^2, where the
+  // weight of element i is atol[i] + rtol * max(|y_i|, |y_new_i|); at most 1 is within tolerance.
+  // (Squared, so that no root delays the next step.) Infinite or NaN where the error or the new
+  // state is not finite; 0 for methods without estimate and a finite new state. atol is [n].
+  virtual void SquaredError(const double* atol, double rtol, double* out) const = 0;
 
-  // Per lane: 0 where the new state of the tried step is finite, else infinity.
+  // Per lane, out[W]: 0 where the new state of the tried step is finite, else NaN.
   virtual void CheckFinite(double* out) const = 0;
 
   // The element at fault for a refused step of a lane: the first that is not finite, else the one

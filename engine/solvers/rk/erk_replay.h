@@ -85,8 +85,7 @@ class PrimalStep {
   template <int i>
   const double* StageState() {
     if constexpr (i == 0) return step_.y;
-    const double h[8] = {step_.h, step_.h, step_.h, step_.h, step_.h, step_.h, step_.h, step_.h};
-    Combine<RowA<T, i>>(n_, h, step_.y, k_, y_stage_.data());
+    Combine<1, RowA<T, i>>(n_, &step_.h, step_.y, k_, y_stage_.data());
     return y_stage_.data();
   }
 

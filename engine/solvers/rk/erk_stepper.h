@@ -21,18 +21,18 @@
 
 namespace costate::rk {
 
-template <typename T, int W>
+// N > 0: the number of states, known at compile time (short systems at W = 1); 0: any number.
+template <typename T, int W, int N = 0>
 class ErkStepper final : public Stepper {
  public:
   ErkStepper(Kernel kernel, int64_t num_states, int64_t num_params)
       : kernel_(std::move(kernel)),
         n_(num_states),
         m_(num_params),
-        count_(num_states * W),
-        y_(count_),
-        y_new_(count_),
-        y_stage_(count_),
-        k_(kRows<T> * count_),
+        y_(num_states * W),
+        y_new_(num_states * W),
+        y_stage_(num_states * W),
+        k_(kRows<T> * num_states * W),
         params_(num_params * W),
         scratch_(kernel_.scratch_size()) {
     for (int i = 0; i < kRows<T>; ++i) {
@@ -40,7 +40,7 @@ class ErkStepper final : public Stepper {
                         : IsEndDerivative<T>(i) ? y_new_.data()
                                                 : y_stage_.data();
       inputs_[i] = {t_stage_[i], y, params_.data()};
-      outputs_[i] = k_.data() + i * count_;
+      outputs_[i] = k_.data() + i * count();
     }
   }
 
@@ -53,10 +53,10 @@ class ErkStepper final : public Stepper {
   void Reset(int lane, double t, const double* y, const double* p,
              const double* derivative) override {
     t_[lane] = t_next_[lane] = t;
-    for (int64_t i = 0; i < n_; ++i) y_[i * W + lane] = y[i];
+    for (int64_t i = 0; i < n(); ++i) y_[i * W + lane] = y[i];
     for (int64_t i = 0; i < m_; ++i) params_[i * W + lane] = p[i];
     if (derivative != nullptr) {
-      for (int64_t i = 0; i < n_; ++i) k_[i * W + lane] = derivative[i];
+      for (int64_t i = 0; i < n(); ++i) k_[i * W + lane] = derivative[i];
     }
     first_known_[lane] = derivative != nullptr;
     end_known_[lane] = false;
@@ -70,24 +70,26 @@ class ErkStepper final : public Stepper {
       h_[l] = t_next[l] - t_[l];
       end_known_[l] = kFsal<T>;
     }
-    for (int l = W; l < 8; ++l) h_[l] = h_[l % W];
+    if constexpr (W > 1) {
+      for (int l = W; l < 8; ++l) h_[l] = h_[l % W];
+    }
     extra_ready_ = false;
     EvaluateFirst();
     EvaluateStages(std::make_integer_sequence<int, T::kStages>());
-    if constexpr (!kFsal<T>) Combine<RowB<T>>(count_, h_, y_.data(), k_.data(), y_new_.data());
+    if constexpr (!kFsal<T>) Combine<W, RowB<T>>(count(), h_, y_.data(), k_.data(), y_new_.data());
   }
 
-  void ErrorNorm(const double* atol, double rtol, double* out) const override {
+  void SquaredError(const double* atol, double rtol, double* out) const override {
     if constexpr (!HasError<T>()) {
       CheckFinite(out);
     } else {
       // Elements are summed into four places by their index modulo 4, for every W.
       double sum[4 * W] = {};
       int64_t e = 0;
-      for (; e + 4 <= n_; e += 4) {
+      for (; e + 4 <= n(); e += 4) {
         for (int l = 0; l < 4 * W; ++l) sum[l] += SquaredRatio(e * W + l, atol[e + l / W], rtol, l);
       }
-      for (int r = 0; e < n_; ++e, ++r) {
+      for (int r = 0; e < n(); ++e, ++r) {
         for (int l = 0; l < W; ++l) sum[r * W + l] += SquaredRatio(e * W + l, atol[e], rtol, l);
       }
       FinishNorm(sum, out);
@@ -96,23 +98,21 @@ class ErkStepper final : public Stepper {
 
   void CheckFinite(double* out) const override {
     double sum[8] = {};  // of y * 0: NaN where an element is not finite
-    ForBlocks(count_, [this, &sum]<int B>(int64_t i) __attribute__((always_inline)) {
+    ForBlocks<W>(count(), [this, &sum]<int B>(int64_t i) __attribute__((always_inline)) {
       for (int l = 0; l < B; ++l) sum[l] += y_new_[i + l] * 0.0;
     });
     for (int l = W; l < 8; ++l) sum[l % W] += sum[l];
-    for (int l = 0; l < W; ++l) {
-      out[l] = sum[l] == 0 ? 0 : std::numeric_limits<double>::infinity();
-    }
+    std::copy_n(sum, W, out);
   }
 
   int64_t WorstElement(int lane, const double* atol, double rtol) const override {
     int64_t worst = 0;
     double largest = -1;
-    for (int64_t i = 0; i < n_; ++i) {
+    for (int64_t i = 0; i < n(); ++i) {
       const int64_t at = i * W + lane;
-      const double ratio = HasError<T>() ? SquaredRatio(at, atol[i], rtol, lane) : y_new_[at] * 0.0;
+      const double ratio = HasError<T>() ? SquaredRatio(at, atol[i], rtol, lane) : 0.0;
       bool finite = std::isfinite(ratio) && std::isfinite(y_new_[at]);
-      for (int j = 0; j < T::kStages; ++j) finite = finite && std::isfinite(k_[j * count_ + at]);
+      for (int j = 0; j < T::kStages; ++j) finite = finite && std::isfinite(k_[j * count() + at]);
       if (!finite) return i;
       if (ratio > largest) {
         largest = ratio;
@@ -128,14 +128,14 @@ class ErkStepper final : public Stepper {
       if (!accept[0]) return;
       std::copy(y_new_.begin(), y_new_.end(), y_.begin());
       if constexpr (end_row > 0) {
-        if (end_known_[0]) std::copy_n(k_.data() + end_row * count_, count_, k_.data());
+        if (end_known_[0]) std::copy_n(k_.data() + end_row * count(), count(), k_.data());
       }
     } else {
       Select(accept, y_new_.data(), y_.data());
       if constexpr (end_row > 0) {
         bool take[W];
         for (int l = 0; l < W; ++l) take[l] = accept[l] && end_known_[l];
-        Select(take, k_.data() + end_row * count_, k_.data());
+        Select(take, k_.data() + end_row * count(), k_.data());
       }
     }
     for (int l = 0; l < W; ++l) {
@@ -148,21 +148,24 @@ class ErkStepper final : public Stepper {
   void Interpolate(int lane, double theta, double* y) override {
     if (theta == 0 || theta == 1) {
       const std::vector<double>& source = theta == 0 ? y_ : y_new_;
-      for (int64_t i = 0; i < n_; ++i) y[i] = source[i * W + lane];
+      for (int64_t i = 0; i < n(); ++i) y[i] = source[i * W + lane];
       return;
     }
     EvaluateExtra(lane);
     const std::array<double, kRows<T>> weights = DenseWeights<T>(theta);
     const double h = h_[lane];
-    for (int64_t i = 0; i < n_; ++i) {
+    for (int64_t i = 0; i < n(); ++i) {
       const double* k = k_.data() + i * W + lane;
       double sum = weights[0] * k[0];
-      for (int j = 1; j < kRows<T>; ++j) sum = std::fma(weights[j], k[j * count_], sum);
+      for (int j = 1; j < kRows<T>; ++j) sum = std::fma(weights[j], k[j * count()], sum);
       y[i] = std::fma(h, sum, y_[i * W + lane]);
     }
   }
 
  private:
+  int64_t n() const { return N > 0 ? N : n_; }
+  int64_t count() const { return n() * W; }
+
   template <int i>
   void SetStageTime() {
     for (int l = 0; l < W; ++l) {
@@ -175,7 +178,7 @@ class ErkStepper final : public Stepper {
     SetStageTime<i>();
     double* target = IsEndDerivative<T>(i) ? y_new_.data() : y_stage_.data();
     constexpr bool known = IsEndDerivative<T>(i) && i >= T::kStages;  // y_new is there already
-    if constexpr (!known) Combine<RowA<T, i>>(count_, h_, y_.data(), k_.data(), target);
+    if constexpr (!known) Combine<W, RowA<T, i>>(count(), h_, y_.data(), k_.data(), target);
     kernel_(inputs_[i].data(), &outputs_[i], scratch_.data());
   }
 
@@ -218,33 +221,33 @@ class ErkStepper final : public Stepper {
     }
   }
 
-  // (err / weight)^2 at one place; NaN where the new state is not finite.
+  // (error / weight)^2 at one place; NaN where the new state is not finite. The operations that do
+  // not wait for the last stage are kept apart from those that do.
   double SquaredRatio(int64_t at, double atol, double rtol, int lane) const {
-    const double error = h_[lane % W] * RowSum<RowE<T>>(k_.data() + at, count_);
     const double scale = std::max(std::abs(y_[at]), std::abs(y_new_[at]));
     const double weight = std::max(std::fma(rtol, scale, atol), std::numeric_limits<double>::min());
-    const double ratio = std::fma(y_new_[at], 0.0, error) / weight;
+    const double h_over_weight = h_[lane % W] / weight;
+    const double ratio =
+        std::fma(RowSum<RowE<T>>(k_.data() + at, count()), h_over_weight, y_new_[at] * 0.0);
     return ratio * ratio;
   }
 
+  // Mean over the elements.
   void FinishNorm(const double* sum, double* out) const {
-    const double scale = 1.0 / static_cast<double>(n_);
+    const double scale = 1.0 / static_cast<double>(n());
     for (int l = 0; l < W; ++l) {
-      const double total = (sum[l] + sum[W + l]) + (sum[2 * W + l] + sum[3 * W + l]);
-      const double norm = std::sqrt(total * scale);
-      out[l] = norm <= std::numeric_limits<double>::max() ? norm
-                                                          : std::numeric_limits<double>::infinity();
+      out[l] = ((sum[l] + sum[W + l]) + (sum[2 * W + l] + sum[3 * W + l])) * scale;
     }
   }
 
   void Select(const bool* take, const double* from, double* to) const {
-    for (int64_t i = 0; i < count_; i += W) {
+    for (int64_t i = 0; i < count(); i += W) {
       for (int l = 0; l < W; ++l) to[i + l] = take[l] ? from[i + l] : to[i + l];
     }
   }
 
   const Kernel kernel_;
-  const int64_t n_, m_, count_;
+  const int64_t n_, m_;
   std::vector<double> y_, y_new_, y_stage_;  // [n][W]
   std::vector<double> k_;                    // [rows][n][W]
   std::vector<double> params_;               // [m][W]
@@ -265,6 +268,10 @@ template <typename T>
 absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper(const VectorField& field, int lanes) {
   ASSIGN_OR_RETURN(Kernel kernel, field.Get(MapKernel::kValue, lanes));
   const int64_t n = field.num_states(), m = field.num_params();
+  if (lanes == 1 && n == 1) return std::make_unique<ErkStepper<T, 1, 1>>(std::move(kernel), n, m);
+  if (lanes == 1 && n == 2) return std::make_unique<ErkStepper<T, 1, 2>>(std::move(kernel), n, m);
+  if (lanes == 1 && n == 3) return std::make_unique<ErkStepper<T, 1, 3>>(std::move(kernel), n, m);
+  if (lanes == 1 && n == 4) return std::make_unique<ErkStepper<T, 1, 4>>(std::move(kernel), n, m);
   if (lanes == 1) return std::make_unique<ErkStepper<T, 1>>(std::move(kernel), n, m);
   if (lanes == 2) return std::make_unique<ErkStepper<T, 2>>(std::move(kernel), n, m);
   if (lanes == 4) return std::make_unique<ErkStepper<T, 4>>(std::move(kernel), n, m);

@@ -59,31 +59,33 @@ template <typename C>
   return sum;
 }
 
-// Calls body.template operator()<B>(i) over [0, count) in blocks of B = 8, then 4, 2, 1 doubles.
-// With W lanes, count is a multiple of W, so blocks of at least W doubles hold whole elements.
-template <typename Body>
+// Calls body.template operator()<B>(i) over [0, count) in blocks of B doubles: 8, then 4, then
+// single elements of W lanes. Short vectors go element by element: their values were just stored
+// one by one, and a wider load would wait for the stores to leave the store buffer.
+template <int W, typename Body>
 [[gnu::always_inline]] inline void ForBlocks(int64_t count, const Body& body) {
   int64_t i = 0;
-  for (; i + 8 <= count; i += 8) body.template operator()<8>(i);
-  if (count & 4) {
-    body.template operator()<4>(i);
-    i += 4;
+  if (count >= 8) {
+    for (; i + 8 <= count; i += 8) body.template operator()<8>(i);
+    if constexpr (W <= 4) {
+      if (count - i >= 4) {
+        body.template operator()<4>(i);
+        i += 4;
+      }
+    }
   }
-  if (count & 2) {
-    body.template operator()<2>(i);
-    i += 2;
-  }
-  if (count & 1) body.template operator()<1>(i);
+  for (; i < count; i += W) body.template operator()<W>(i);
 }
 
-// out = y + h * sum_j C_j k_j over `count` doubles. h holds 8 doubles: the lanes' step sizes,
-// repeated.
-template <typename C>
-inline void Combine(int64_t count, const double* __restrict h, const double* __restrict y,
-                    const double* __restrict k, double* __restrict out) {
-  ForBlocks(count, [=]<int B>(int64_t i) __attribute__((always_inline)) {
+// out = y + h * sum_j C_j k_j over `count` doubles, W lanes. h holds the lanes' step sizes:
+// one double if W = 1, else 8, repeated.
+template <int W, typename C>
+[[gnu::always_inline]] inline void Combine(int64_t count, const double* __restrict h,
+                                           const double* __restrict y, const double* __restrict k,
+                                           double* __restrict out) {
+  ForBlocks<W>(count, [=]<int B>(int64_t i) __attribute__((always_inline)) {
     for (int l = 0; l < B; ++l) {
-      out[i + l] = std::fma(h[l], RowSum<C>(k + i + l, count), y[i + l]);
+      out[i + l] = std::fma(W == 1 ? h[0] : h[l], RowSum<C>(k + i + l, count), y[i + l]);
     }
   });
 }
