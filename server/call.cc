@@ -1,0 +1,195 @@
+#include "server/call.h"
+
+#include <utility>
+
+#include "server/environment.h"
+
+namespace costate {
+namespace {
+
+absl::Duration Since(ComputePool::TimePoint start) {
+  return absl::FromChrono(std::chrono::steady_clock::now() - start);
+}
+
+// Reading and checking a request, in the unit of costs.
+double PrepareCost(int64_t request_bytes) { return 1e4 + 4.0 * static_cast<double>(request_bytes); }
+
+}  // namespace
+
+absl::Status CancellationStatus(Cancellation::Reason reason) {
+  switch (reason) {
+    case Cancellation::Reason::kNone:
+      return absl::OkStatus();
+    case Cancellation::Reason::kClientCancelled:
+      return absl::CancelledError("cancelled by the client");
+    case Cancellation::Reason::kDeadlineExceeded:
+      return absl::DeadlineExceededError(
+          "the deadline passed; allow more time, or set options.wall_budget to get what was "
+          "reached by then");
+    case Cancellation::Reason::kShuttingDown:
+      return absl::UnavailableError("the server is shutting down; try again elsewhere or later");
+  }
+  return absl::InternalError("unknown reason of cancellation");
+}
+
+bool ActiveCalls::Add(std::shared_ptr<Call> call) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (draining_) return false;
+  calls_.insert(std::move(call));
+  return true;
+}
+
+void ActiveCalls::Remove(const std::shared_ptr<Call>& call) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  calls_.erase(call);
+  if (calls_.empty()) idle_.notify_all();
+}
+
+void ActiveCalls::StartDraining() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  draining_ = true;
+}
+
+bool ActiveCalls::draining() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return draining_;
+}
+
+bool ActiveCalls::WaitUntilIdle(absl::Duration grace) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  return idle_.wait_for(lock, absl::ToChronoNanoseconds(grace), [this] { return calls_.empty(); });
+}
+
+void ActiveCalls::CancelAll(Cancellation::Reason reason) {
+  std::unordered_set<std::shared_ptr<Call>> calls;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    calls = calls_;
+  }
+  for (const std::shared_ptr<Call>& call : calls) call->Cancel(reason);
+}
+
+int64_t ActiveCalls::size() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return static_cast<int64_t>(calls_.size());
+}
+
+Call::Call(Environment& environment, CallOptions options)
+    : environment_(environment),
+      options_(std::move(options)),
+      arrival_(std::chrono::steady_clock::now()),
+      context_{environment, cancellation_, record_},
+      task_class_(options_.task_class) {
+  record_.request_bytes = options_.request_bytes;
+}
+
+void Call::Start(Prepare prepare, Done done) {
+  prepare_ = std::move(prepare);
+  const std::shared_ptr<Call> self = shared_from_this();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    done_ = std::move(done);
+  }
+  if (!environment_.active_calls().Add(self)) {
+    return Finish(CancellationStatus(Cancellation::Reason::kShuttingDown));
+  }
+  const DeadlineTimer::Id timer = environment_.timer().Schedule(
+      options_.deadline, [self] { self->Cancel(Cancellation::Reason::kDeadlineExceeded); });
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    timer_ = timer;
+    has_timer_ = true;
+  }
+  Submit(task_class_, PrepareCost(options_.request_bytes), [this] { RunPrepare(); });
+}
+
+void Call::Submit(TaskClass task_class, double cost, std::function<void()> step) {
+  task_class_ = task_class;
+  queued_at_ = std::chrono::steady_clock::now();
+  ComputePool::Task task;
+  task.task_class = task_class;
+  task.cost = cost;
+  task.bytes = options_.request_bytes;
+  task.deadline = options_.deadline;
+  task.run = [self = shared_from_this(), step = std::move(step)](ComputePool::Slot& slot) {
+    {
+      const std::lock_guard<std::mutex> lock(self->mutex_);
+      self->ticket_ = 0;
+    }
+    self->record_.queue += Since(self->queued_at_);
+    self->slot_ = &slot;
+    step();
+  };
+  absl::Status refused;
+  {
+    // Held across Submit, so that the task cannot start before its ticket is noted.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    absl::StatusOr<uint64_t> ticket = environment_.pool().Submit(std::move(task));
+    if (ticket.ok()) ticket_ = *ticket;
+    refused = ticket.status();
+  }
+  if (!refused.ok()) return Finish(refused);
+  if (cancellation_.cancelled()) WithdrawIfQueued();
+}
+
+void Call::RunPrepare() {
+  if (cancellation_.cancelled()) return Finish(CancellationStatus(cancellation_.reason()));
+  absl::StatusOr<Work> work = prepare_(context_);
+  prepare_ = nullptr;
+  if (!work.ok() || work->run == nullptr) return Finish(work.status());
+  work_ = *std::move(work);
+  record_.cost = work_.cost;
+  if (work_.cost <= environment_.options().interactive_cost || task_class_ == TaskClass::kBatch) {
+    return RunWork();
+  }
+  slot_ = nullptr;
+  Submit(TaskClass::kBatch, work_.cost, [this] { RunWork(); });
+}
+
+void Call::RunWork() {
+  if (cancellation_.cancelled()) return Finish(CancellationStatus(cancellation_.reason()));
+  const absl::Status status = work_.run();
+  slot_ = nullptr;
+  Finish(status);
+}
+
+void Call::Cancel(Cancellation::Reason reason) {
+  cancellation_.Cancel(reason);
+  WithdrawIfQueued();
+}
+
+void Call::WithdrawIfQueued() {
+  uint64_t ticket = 0;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ticket = std::exchange(ticket_, 0);
+  }
+  if (ticket == 0 || !environment_.pool().Withdraw(ticket)) return;
+  Finish(CancellationStatus(cancellation_.reason()));
+}
+
+void Call::PauseSlot() {
+  if (slot_ != nullptr) slot_->Pause();
+}
+
+void Call::ResumeSlot() {
+  if (slot_ != nullptr) slot_->Resume();
+}
+
+void Call::Finish(const absl::Status& status) {
+  Done done;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    done = std::exchange(done_, nullptr);
+    if (has_timer_) environment_.timer().Cancel(timer_);
+    has_timer_ = false;
+  }
+  if (done == nullptr) return;
+  // Work may hold large buffers; they are gone before the client hears of the end.
+  work_ = Work{};
+  prepare_ = nullptr;
+  done(status, record_);
+  environment_.active_calls().Remove(shared_from_this());
+}
+
+}  // namespace costate

@@ -1,0 +1,26 @@
+// Solve options and their enums.
+#ifndef COSTATE_SERVER_CONVERT_OPTIONS_H_
+#define COSTATE_SERVER_CONVERT_OPTIONS_H_
+
+#include "costate/v1/gradient.pb.h"
+#include "costate/v1/solve.pb.h"
+#include "engine/engine.h"
+
+namespace costate {
+
+// The defaults of engine/solvers/problem.h stand where the message is silent. Sets
+// `method_auto` when the method is left to the engine.
+SolveOptions SolveOptionsFromProto(const v1::SolveOptions& proto, bool* method_auto);
+// Everything that is known, so that sending it back repeats the solve.
+void SolveOptionsToProto(const SolveOptions& options, v1::SolveOptions* proto);
+
+GradientOptions GradientOptionsFromProto(const v1::GradientOptions& proto);
+TangentControl TangentControlFromProto(v1::TangentControl control);
+v1::TangentControl TangentControlToProto(TangentControl control);
+v1::GradientMethod GradientMethodToProto(GradientMethod method);
+
+google::protobuf::Duration DurationToProto(absl::Duration duration);
+
+}  // namespace costate
+
+#endif  // COSTATE_SERVER_CONVERT_OPTIONS_H_

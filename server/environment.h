@@ -1,0 +1,69 @@
+// Everything a call may use, made once when the server starts. There are no globals.
+#ifndef COSTATE_SERVER_ENVIRONMENT_H_
+#define COSTATE_SERVER_ENVIRONMENT_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "engine/engine.h"
+#include "server/call.h"
+#include "server/compute_pool.h"
+#include "server/deadline_timer.h"
+#include "server/limits.h"
+#include "server/log.h"
+#include "server/model_registry.h"
+
+namespace costate {
+
+struct EnvironmentOptions {
+  ComputePoolOptions pool;
+  ModelRegistryOptions models;
+  int64_t max_message_bytes = limits::kDefaultMaxMessageBytes;
+  absl::Duration max_deadline = limits::kDefaultMaxDeadline;
+  absl::Duration max_stream_stall = limits::kMaxStreamStall;
+  double interactive_cost = limits::kInteractiveCost;
+  std::string cache_directory;  // of compiled kernels; empty: memory only
+};
+
+// Thread-safety: all members may be called from any thread.
+class Environment {
+ public:
+  // `log` must outlive the environment. UNAVAILABLE when there is no evaluator for this host.
+  static absl::StatusOr<std::unique_ptr<Environment>> Create(
+      const EnvironmentOptions& options, Log& log, std::function<absl::Time()> now = absl::Now);
+
+  Engine& engine() { return *engine_; }
+  ModelRegistry& models() { return models_; }
+  ComputePool& pool() { return *pool_; }
+  DeadlineTimer& timer() { return timer_; }
+  ActiveCalls& active_calls() { return active_calls_; }
+  Log& log() { return log_; }
+  std::atomic<int64_t>& open_streams() { return open_streams_; }
+  absl::Time now() const { return now_(); }
+  const EnvironmentOptions& options() const { return options_; }
+
+ private:
+  Environment(const EnvironmentOptions& options, Log& log, std::function<absl::Time()> now,
+              std::unique_ptr<Evaluator> evaluator);
+
+  const EnvironmentOptions options_;
+  Log& log_;
+  const std::function<absl::Time()> now_;
+  std::unique_ptr<Engine> engine_;
+  ModelRegistry models_;
+  ActiveCalls active_calls_;
+  std::atomic<int64_t> open_streams_{0};
+  DeadlineTimer timer_;
+  // Last, so that its threads end before what they use.
+  std::unique_ptr<ComputePool> pool_;
+};
+
+}  // namespace costate
+
+#endif  // COSTATE_SERVER_ENVIRONMENT_H_

@@ -1,0 +1,183 @@
+#include "server/handlers/gradients.h"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/status_macros.h"
+#include "server/convert/array.h"
+#include "server/convert/gradient.h"
+#include "server/convert/options.h"
+#include "server/convert/simulation.h"
+#include "server/environment.h"
+#include "server/handlers/answer.h"
+#include "server/handlers/resolve_model.h"
+#include "server/validate/gradients.h"
+
+namespace costate {
+namespace {
+
+// A request of the engine with the model it is about.
+template <typename EngineRequest>
+struct Prepared {
+  ModelEntryPtr entry;
+  EngineRequest request;
+  double cost = 0;
+
+  ModelInWords words() const { return {*entry->model, entry->text}; }
+};
+
+// Columns of `wrt` by name; unknown names are found by the engine.
+int64_t CountColumns(const ModelIr& ir, const std::vector<std::string>& wrt) {
+  if (wrt.empty()) return ir.num_params();
+  int64_t columns = 0;
+  for (const std::string& name : wrt) {
+    int64_t size = 1;  // t0 or t1
+    for (const std::vector<TensorInfo>* tensors : {&ir.params, &ir.states}) {
+      for (const TensorInfo& tensor : *tensors) {
+        if (tensor.name == name) size = NumElements(tensor.shape);
+      }
+    }
+    columns += size;
+  }
+  return columns;
+}
+
+template <typename EngineRequest, typename Proto>
+absl::StatusOr<std::shared_ptr<Prepared<EngineRequest>>> Prepare(CallContext& call,
+                                                                const Proto& proto) {
+  ASSIGN_OR_RETURN(ResolvedModel model,
+                   ResolveModel(call, "simulation.model", proto.simulation().model()));
+  auto prepared = std::make_shared<Prepared<EngineRequest>>();
+  prepared->entry = std::move(model.entry);
+  prepared->request.simulation =
+      SimulationFromProto(proto.simulation(), prepared->entry->model);
+  prepared->request.wrt = NamesFromProto(proto.wrt());
+  const int64_t columns = CountColumns(prepared->entry->model->ir(), prepared->request.wrt);
+  prepared->cost =
+      model.compile_cost + Engine::EstimateCost(prepared->request.simulation, columns);
+  return prepared;
+}
+
+// A result of one trajectory goes into an answer of its own kind.
+template <typename Result, typename Response>
+absl::Status Answer(CallContext& call, absl::StatusOr<Result> result, const Termination& end,
+                    const ModelInWords& words,
+                    void (*convert)(const Result&, const ModelInWords&, Response*),
+                    Response* response) {
+  RETURN_IF_ERROR(EndOfCall(call, EndedByCancellation(end)));
+  convert(*result, words, response);
+  response->set_model(words.model.resource_name());
+  TimingToProto(result->timing, call, response->mutable_timing());
+  return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
+                         "save fewer times or ask for fewer columns at once");
+}
+
+// [K, n + k, columns] and [K, n + k], before anything runs.
+template <typename EngineRequest>
+absl::Status CheckTangentSize(const CallContext& call, const Prepared<EngineRequest>& prepared,
+                              int64_t columns) {
+  const SaveAt& save = prepared.request.simulation.options.save;
+  const ModelIr& ir = prepared.entry->model->ir();
+  const double rows =
+      save.kind == SaveAt::Kind::kTimes ? static_cast<double>(save.times.size()) : 1.0;
+  const double values = static_cast<double>(ir.num_states() + ir.num_outputs());
+  return CheckAnswerFits(call, 8.0 * rows * values * static_cast<double>(1 + columns),
+                         "save fewer times or ask for fewer columns at once");
+}
+
+absl::Status FinishGradient(CallContext& call, const Prepared<GradientRequest>& prepared,
+                            bool want_saved, v1::ComputeGradientResponse* response) {
+  absl::StatusOr<GradientResult> result =
+      call.environment.engine().Differentiate(prepared.request, &call.cancellation);
+  if (!result.ok()) return InRequestWords(result.status());
+  const bool ended = std::any_of(result->trajectories.begin(), result->trajectories.end(),
+                                 [](const GradientResult::PerTrajectory& trajectory) {
+                                   return EndedByCancellation(trajectory.termination);
+                                 });
+  RETURN_IF_ERROR(EndOfCall(call, ended));
+  GradientResultToProto(*result, prepared.words(), want_saved, response);
+  response->set_model(prepared.entry->model->resource_name());
+  TimingToProto(result->timing, call, response->mutable_timing());
+  return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
+                         "use fewer trajectories or columns, or leave out want_saved");
+}
+
+}  // namespace
+
+absl::StatusOr<Work> ComputeGradient(CallContext& call, const v1::ComputeGradientRequest& request,
+                                     v1::ComputeGradientResponse* response) {
+  RETURN_IF_ERROR(ValidateComputeGradientRequest(request));
+  ASSIGN_OR_RETURN(const auto prepared, Prepare<GradientRequest>(call, request));
+  prepared->request.gradient = GradientOptionsFromProto(request.gradient());
+  ASSIGN_OR_RETURN(prepared->request.loss,
+                   LossFromProto("loss", request.loss(), prepared->entry->model->ir()));
+  return Work{prepared->cost, [&call, prepared, want_saved = request.want_saved(), response] {
+                return FinishGradient(call, *prepared, want_saved, response);
+              }};
+}
+
+absl::StatusOr<Work> ComputeVjp(CallContext& call, const v1::ComputeVjpRequest& request,
+                                v1::ComputeVjpResponse* response) {
+  RETURN_IF_ERROR(ValidateComputeVjpRequest(request));
+  ASSIGN_OR_RETURN(const auto prepared, Prepare<VjpRequest>(call, request));
+  prepared->request.gradient = GradientOptionsFromProto(request.gradient());
+  for (int v = 0; v < request.cotangents_size(); ++v) {
+    ASSIGN_OR_RETURN(Loss cotangent,
+                     LossFromProto(absl::StrCat("cotangents[", v, "]"), request.cotangents(v),
+                                   prepared->entry->model->ir()));
+    prepared->request.cotangents.push_back(std::move(cotangent));
+  }
+  return Work{prepared->cost * request.cotangents_size(), [&call, prepared, response] {
+                absl::StatusOr<VjpResult> result =
+                    call.environment.engine().ComputeVjp(prepared->request, &call.cancellation);
+                if (!result.ok()) return InRequestWords(result.status());
+                const Termination end = result->primal.termination;
+                return Answer(call, std::move(result), end, prepared->words(), VjpResultToProto,
+                              response);
+              }};
+}
+
+absl::StatusOr<Work> ComputeJvp(CallContext& call, const v1::ComputeJvpRequest& request,
+                                v1::ComputeJvpResponse* response) {
+  RETURN_IF_ERROR(ValidateComputeJvpRequest(request));
+  ASSIGN_OR_RETURN(const auto prepared, Prepare<JvpRequest>(call, request));
+  prepared->request.directions = ValuesFromProto(request.directions());
+  prepared->request.tangent_control = TangentControlFromProto(request.tangent_control());
+  const int64_t columns =
+      CountColumns(prepared->entry->model->ir(), prepared->request.wrt);
+  const int64_t count =
+      static_cast<int64_t>(prepared->request.directions.size()) / std::max<int64_t>(columns, 1);
+  RETURN_IF_ERROR(CheckTangentSize(call, *prepared, count));
+  const double cost = Engine::EstimateCost(prepared->request.simulation, count);
+  return Work{cost, [&call, prepared, response] {
+                absl::StatusOr<JvpResult> result =
+                    call.environment.engine().ComputeJvp(prepared->request, &call.cancellation);
+                if (!result.ok()) return InRequestWords(result.status());
+                const Termination end = result->termination;
+                return Answer(call, std::move(result), end, prepared->words(), JvpResultToProto,
+                              response);
+              }};
+}
+
+absl::StatusOr<Work> ComputeSensitivities(CallContext& call,
+                                          const v1::ComputeSensitivitiesRequest& request,
+                                          v1::ComputeSensitivitiesResponse* response) {
+  RETURN_IF_ERROR(ValidateComputeSensitivitiesRequest(request));
+  ASSIGN_OR_RETURN(const auto prepared, Prepare<SensitivityRequest>(call, request));
+  prepared->request.tangent_control = TangentControlFromProto(request.tangent_control());
+  RETURN_IF_ERROR(CheckTangentSize(
+      call, *prepared, CountColumns(prepared->entry->model->ir(), prepared->request.wrt)));
+  return Work{prepared->cost, [&call, prepared, response] {
+                absl::StatusOr<SensitivityResult> result =
+                    call.environment.engine().ComputeSensitivities(prepared->request,
+                                                                   &call.cancellation);
+                if (!result.ok()) return InRequestWords(result.status());
+                const Termination end = result->termination;
+                return Answer(call, std::move(result), end, prepared->words(),
+                              SensitivityResultToProto, response);
+              }};
+}
+
+}  // namespace costate

@@ -1,0 +1,75 @@
+#include "server/handlers/server_info.h"
+
+#include <string>
+
+#include "engine/base/limits.h"
+#include "engine/model/ir.h"
+#include "engine/solvers/stepper.h"
+#include "server/convert/options.h"
+#include "server/environment.h"
+#include "server/handlers/unimplemented.h"
+#include "server/version.h"
+
+namespace costate {
+namespace {
+
+void MethodsToProto(v1::ServerInfo* info) {
+  for (const Method method : AllMethods()) {
+    const MethodInfo& description = GetMethodInfo(method);
+    v1::MethodDescription* entry = info->add_methods();
+    entry->set_name(std::string(description.name));
+    entry->set_order(description.order);
+    entry->set_error_order(description.error_order);
+    entry->set_dense_order(description.dense_order);
+    entry->set_stages(description.stages);
+    entry->set_citation(std::string(description.citation));
+  }
+}
+
+void OpsToProto(v1::ServerInfo* info) {
+  for (int i = 0; i < kNumOps; ++i) {
+    const Op op = static_cast<Op>(i);
+    v1::OpDescription* entry = info->add_ops();
+    entry->set_name(std::string(OpName(op)));
+    entry->set_num_operands(NumOperands(op));
+    entry->set_num_attributes(NumAttributes(op));
+  }
+}
+
+void LimitsToProto(const EnvironmentOptions& options, v1::ServerLimits* proto) {
+  proto->set_max_message_bytes(options.max_message_bytes);
+  proto->set_max_model_text_bytes(limits::kMaxModelTextBytes);
+  proto->set_max_instructions(limits::kMaxInstructions);
+  proto->set_max_states(limits::kMaxStates);
+  proto->set_max_params(limits::kMaxParams);
+  proto->set_max_steps(limits::kMaxSteps);
+  proto->set_max_trajectories(limits::kMaxTrajectories);
+  proto->set_max_saved_bytes(limits::kMaxSavedBytes);
+  proto->set_max_recording_bytes(limits::kMaxRecordingBytes);
+  *proto->mutable_max_deadline() = DurationToProto(options.max_deadline);
+  proto->set_max_models(options.models.max_models);
+}
+
+}  // namespace
+
+absl::Status GetServerInfo(CallContext& call, const v1::GetServerInfoRequest& request,
+                           v1::GetServerInfoResponse* response) {
+  static_cast<void>(request);
+  Environment& environment = call.environment;
+  v1::ServerInfo* info = response->mutable_info();
+  info->set_version(kVersion);
+  info->add_api_packages("costate.v1");
+  info->set_evaluator(std::string(environment.engine().evaluator().name()));
+  info->set_simd_lanes(environment.engine().evaluator().simd_lanes());
+  info->set_compute_threads(environment.pool().options().threads);
+  info->set_interactive_threads(environment.pool().options().interactive_threads);
+  MethodsToProto(info);
+  OpsToProto(info);
+  LimitsToProto(environment.options(), info->mutable_limits());
+  for (const UnimplementedMethod& entry : UnimplementedMethods()) {
+    info->add_unimplemented(entry.method);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace costate

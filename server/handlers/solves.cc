@@ -1,0 +1,153 @@
+#include "server/handlers/solves.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "server/convert/simulation.h"
+#include "server/convert/solve.h"
+#include "server/environment.h"
+#include "server/handlers/answer.h"
+#include "server/handlers/resolve_model.h"
+#include "server/handlers/row_stream.h"
+#include "server/validate/simulation.h"
+
+namespace costate {
+namespace {
+
+// A solve that is ready to run.
+struct Prepared {
+  ModelEntryPtr entry;
+  SolveRequest solve;
+  double cost = 0;
+
+  ModelInWords words() const { return {*entry->model, entry->text}; }
+};
+
+template <typename Request>
+absl::StatusOr<std::shared_ptr<Prepared>> Prepare(CallContext& call, const Request& request) {
+  ASSIGN_OR_RETURN(ResolvedModel model,
+                   ResolveModel(call, "simulation.model", request.simulation().model()));
+  auto prepared = std::make_shared<Prepared>();
+  prepared->entry = std::move(model.entry);
+  prepared->solve.simulation = SimulationFromProto(request.simulation(), prepared->entry->model);
+  prepared->solve.want_outputs = !request.omit_outputs();
+  prepared->cost = model.compile_cost + Engine::EstimateCost(prepared->solve.simulation, 0);
+  return prepared;
+}
+
+// The largest leading axis; the engine checks that all agree.
+int64_t GuessTrajectories(const Simulation& simulation) {
+  size_t batch = std::max(simulation.t0.size(), simulation.t1.size());
+  const auto look = [&batch](const std::vector<NamedArray>& arrays,
+                             const std::vector<TensorInfo>& tensors) {
+    for (const NamedArray& array : arrays) {
+      for (const TensorInfo& tensor : tensors) {
+        if (tensor.name != array.name || array.shape.size() != tensor.shape.size() + 1) continue;
+        batch = std::max(batch, static_cast<size_t>(std::max<int64_t>(array.shape[0], 1)));
+      }
+    }
+  };
+  look(simulation.params, simulation.model->ir().params);
+  look(simulation.initial_state, simulation.model->ir().states);
+  return static_cast<int64_t>(batch);
+}
+
+// Known before the run unless rows follow the steps.
+absl::Status CheckPredictedSize(const CallContext& call, const v1::SolveRequest& request,
+                                const Simulation& simulation) {
+  const SaveAt& save = simulation.options.save;
+  const ModelIr& ir = simulation.model->ir();
+  double values = 1;
+  if (!request.omit_states()) values += static_cast<double>(ir.num_states());
+  if (!request.omit_outputs()) values += static_cast<double>(ir.num_outputs());
+  const double rows =
+      save.kind == SaveAt::Kind::kTimes ? static_cast<double>(save.times.size()) : 1.0;
+  const double bytes =
+      8.0 * values * rows * static_cast<double>(GuessTrajectories(simulation));
+  return CheckAnswerFits(call, bytes, "save fewer times, omit states or outputs, or use "
+                                      "StreamSolve, which has no such limit");
+}
+
+absl::StatusOr<SolveResult> RunSolve(CallContext& call, const SolveRequest& solve) {
+  Engine& engine = call.environment.engine();
+  if (solve.simulation.options.save.kind != SaveAt::Kind::kSteps) {
+    return engine.Solve(solve, &call.cancellation);
+  }
+  RowCollector rows(call.environment.options().max_message_bytes);
+  absl::StatusOr<SolveResult> result = engine.Solve(solve, &call.cancellation, &rows);
+  if (result.ok()) rows.MoveInto(&*result);
+  return result;
+}
+
+bool AnyCancelled(const std::vector<Trajectory>& trajectories) {
+  return std::any_of(trajectories.begin(), trajectories.end(), [](const Trajectory& trajectory) {
+    return EndedByCancellation(trajectory.termination);
+  });
+}
+
+absl::Status FinishSolve(CallContext& call, const v1::SolveRequest& request,
+                         const Prepared& prepared, v1::SolveResponse* response) {
+  absl::StatusOr<SolveResult> result = RunSolve(call, prepared.solve);
+  if (!result.ok()) return InRequestWords(result.status());
+  RETURN_IF_ERROR(EndOfCall(call, AnyCancelled(result->trajectories)));
+  const EngineTiming timing = result->timing;
+  SolveParts parts;
+  parts.states = !request.omit_states();
+  parts.outputs = !request.omit_outputs();
+  SolveResultToProto(*std::move(result), prepared.words(), parts, response);
+  response->set_model(prepared.entry->model->resource_name());
+  TimingToProto(timing, call, response->mutable_timing());
+  return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
+                         "save fewer rows, leave out the grid, or use StreamSolve");
+}
+
+absl::Status FinishStream(CallContext& call, const v1::StreamSolveRequest& request,
+                          const Prepared& prepared,
+                          ResponseStream<v1::StreamSolveResponse>* stream) {
+  RowStream rows(*prepared.entry->model, {!request.omit_states(), !request.omit_outputs()},
+                 request.rows_per_chunk(), stream);
+  absl::StatusOr<SolveResult> result =
+      call.environment.engine().Solve(prepared.solve, &call.cancellation, &rows);
+  if (!result.ok()) return InRequestWords(result.status());
+  RETURN_IF_ERROR(EndOfCall(call, AnyCancelled(result->trajectories)));
+  RETURN_IF_ERROR(rows.Flush());
+  v1::StreamSolveResponse message;
+  v1::StreamSummary* summary = message.mutable_summary();
+  for (const Trajectory& trajectory : result->trajectories) {
+    TerminationToProto(trajectory.termination, prepared.words(), summary->add_terminations());
+    SolveStatsToProto(trajectory.stats, summary->add_stats());
+    if (prepared.solve.simulation.options.return_grid) {
+      GridToProto(trajectory.grid, summary->add_grids());
+    }
+  }
+  TimingToProto(result->timing, call, summary->mutable_timing());
+  RETURN_IF_ERROR(CheckAnswerFits(call, static_cast<double>(message.ByteSizeLong()),
+                                  "leave out the grid"));
+  return stream->Write(message);
+}
+
+}  // namespace
+
+absl::StatusOr<Work> Solve(CallContext& call, const v1::SolveRequest& request,
+                           v1::SolveResponse* response) {
+  RETURN_IF_ERROR(ValidateSolveRequest(request));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Prepared> prepared, Prepare(call, request));
+  RETURN_IF_ERROR(CheckPredictedSize(call, request, prepared->solve.simulation));
+  return Work{prepared->cost, [&call, &request, prepared, response] {
+                return FinishSolve(call, request, *prepared, response);
+              }};
+}
+
+absl::StatusOr<Work> StreamSolve(CallContext& call, const v1::StreamSolveRequest& request,
+                                 ResponseStream<v1::StreamSolveResponse>* stream) {
+  RETURN_IF_ERROR(ValidateStreamSolveRequest(request));
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Prepared> prepared, Prepare(call, request));
+  return Work{prepared->cost, [&call, &request, prepared, stream] {
+                return FinishStream(call, request, *prepared, stream);
+              }};
+}
+
+}  // namespace costate

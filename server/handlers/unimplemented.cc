@@ -1,0 +1,47 @@
+#include "server/handlers/unimplemented.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace costate {
+namespace {
+
+constexpr char kJobs[] =
+    "jobs are not in this version; call SolveService and GradientService directly, with a deadline "
+    "as long as the work needs";
+constexpr char kStability[] =
+    "stability analysis is not in this version; method orders are in GetServerInfo";
+
+constexpr UnimplementedMethod kMethods[] = {
+    {"costate.v1.GradientService/ComputeHvp",
+     "Hessian products are not in this version; difference two calls of ComputeGradient"},
+    {"costate.v1.GradientService/CheckGradient",
+     "this version has no single call for it; call ComputeGradient once with "
+     "GRADIENT_METHOD_FORWARD and once with GRADIENT_METHOD_BACKPROP and compare"},
+    {"costate.v1.StabilityService/ComputeStabilityRegion", kStability},
+    {"costate.v1.StabilityService/StreamStabilityRegion", kStability},
+    {"costate.v1.StabilityService/AnalyzeStability", kStability},
+    {"costate.v1.JobService/CreateJob", kJobs},
+    {"costate.v1.JobService/GetJob", kJobs},
+    {"costate.v1.JobService/ListJobs", kJobs},
+    {"costate.v1.JobService/WatchJob", kJobs},
+    {"costate.v1.JobService/CancelJob", kJobs},
+    {"costate.v1.JobService/DeleteJob", kJobs},
+    {"costate.v1.JobService/RequeueJob", kJobs},
+};
+
+}  // namespace
+
+absl::Span<const UnimplementedMethod> UnimplementedMethods() { return kMethods; }
+
+absl::Status UnimplementedStatus(std::string_view method) {
+  for (const UnimplementedMethod& entry : kMethods) {
+    if (method == entry.method) {
+      return absl::UnimplementedError(absl::StrCat(entry.method, ": ", entry.instead));
+    }
+  }
+  return absl::UnimplementedError(absl::StrCat(std::string(method), " is not in this version"));
+}
+
+}  // namespace costate
