@@ -136,10 +136,10 @@ struct GradientStats {
 };
 
 struct GradientRequest {
-  Simulation simulation;  // SaveAt is replaced by the loss's times
-  Loss loss;
-  std::vector<std::string> wrt;  // empty: every parameter
-  GradientOptions gradient;
+  Simulation simulation = {};  // SaveAt is replaced by the loss's times
+  Loss loss = {};
+  std::vector<std::string> wrt = {};  // empty: every parameter
+  GradientOptions gradient = {};
 };
 
 // Per trajectory. When the solve ended early, or the loss is NaN, loss and gradient are NaN.
@@ -163,10 +163,10 @@ struct GradientResult {
 
 // Several cotangents of saved values and outputs in one call: V of them, over one trajectory.
 struct VjpRequest {
-  Simulation simulation;
-  std::vector<Loss> cotangents;  // each of Linear and Terminal terms
-  std::vector<std::string> wrt;
-  GradientOptions gradient;
+  Simulation simulation = {};
+  std::vector<Loss> cotangents = {};  // each of Linear and Terminal terms
+  std::vector<std::string> wrt = {};
+  GradientOptions gradient = {};
 };
 struct VjpResult {
   std::vector<WrtEntry> wrt;
@@ -183,9 +183,9 @@ struct VjpResult {
 // Several tangents: V directions in the space of wrt. Not batched. A value saved at one of `times`
 // stays at that time when t0 or t1 moves; the one of kEnd moves with t1.
 struct JvpRequest {
-  Simulation simulation;  // SaveAt kTimes or kEnd
-  std::vector<std::string> wrt;
-  std::vector<double> directions;  // [V, sum of wrt sizes]
+  Simulation simulation = {};  // SaveAt kTimes or kEnd
+  std::vector<std::string> wrt = {};
+  std::vector<double> directions = {};  // [V, sum of wrt sizes]
   TangentControl tangent_control = TangentControl::kFull;
 };
 struct JvpResult {
@@ -204,8 +204,8 @@ struct JvpResult {
 // dy/dq and d(outputs)/dq for every element q of wrt: the Jvp of the identity, laid out as
 // states [K, n, C] and outputs [K, num_outputs, C].
 struct SensitivityRequest {
-  Simulation simulation;
-  std::vector<std::string> wrt;
+  Simulation simulation = {};
+  std::vector<std::string> wrt = {};
   TangentControl tangent_control = TangentControl::kFull;
 };
 using SensitivityResult = JvpResult;  // with the layout above

@@ -121,6 +121,9 @@ absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
   ASSIGN_OR_RETURN(const absl::Duration compile,
                    PrepareKernels({{&model.rhs(), MapKernel::kValue, lanes},
                                    {&model.rhs(), MapKernel::kValue, 1}}));
+  if (sink != nullptr) {
+    RETURN_IF_ERROR(sink->Begin(resolved.resolution, bound.num_trajectories));
+  }
   SolveResult result;
   ASSIGN_OR_RETURN(result.trajectories,
                    RunSolve(bound, resolved.options, request.want_outputs, cancellation, sink));
