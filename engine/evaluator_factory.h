@@ -22,7 +22,7 @@ enum class EvaluatorKind {
 
 struct EvaluatorOptions {
   EvaluatorKind kind = EvaluatorKind::kAuto;
-  std::string cache_directory;  // of compiled objects; empty: in memory only
+  std::string cache_directory = {};  // of compiled objects; empty: in memory only
 };
 
 absl::StatusOr<std::unique_ptr<Evaluator>> MakeEvaluator(const EvaluatorOptions& options);
