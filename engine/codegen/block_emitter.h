@@ -112,6 +112,7 @@ class BlockEmitter {
   void EmitLoop(const Step& step);
   llvm::Value* Apply(const Instruction& instruction, absl::Span<llvm::Value* const> x);
   llvm::Value* ApplyUnary(const Instruction& instruction, llvm::Value* x);
+  llvm::Value* Product(Op op, llvm::Value* a, llvm::Value* b);
   llvm::Value* Powi(llvm::Value* x, int64_t exponent);
   struct Loop;
   llvm::Value* LoopOperand(Loop& loop, ValueId id);

@@ -2,7 +2,6 @@
 
 #include <cstring>
 #include <type_traits>
-#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
@@ -15,15 +14,15 @@ namespace {
 // Changes whenever the emitter gives other code for the same function.
 constexpr int64_t kEmitterVersion = 1;
 
+// Collects small pieces in a buffer, as the hash prefers long ones.
 class Hasher {
  public:
   template <typename T>
   void Add(T value) {
     static_assert(std::is_arithmetic_v<T>);
-    const size_t used = buffer_.size();
-    buffer_.resize(used + sizeof(T));
-    std::memcpy(buffer_.data() + used, &value, sizeof(T));
-    if (buffer_.size() > kFlushBytes) Flush();
+    if (used_ + sizeof(T) > buffer_.size()) Flush();
+    std::memcpy(buffer_.data() + used_, &value, sizeof(T));
+    used_ += sizeof(T);
   }
   void AddBytes(const void* data, size_t size) {
     Add(static_cast<uint64_t>(size));
@@ -36,23 +35,21 @@ class Hasher {
   }
 
  private:
-  static constexpr size_t kFlushBytes = 64 << 10;
-
   void Flush() {
-    hasher_.update(buffer_);
-    buffer_.clear();
+    hasher_.update({buffer_.data(), used_});
+    used_ = 0;
   }
 
   llvm::BLAKE3 hasher_;
-  std::vector<uint8_t> buffer_;
+  std::array<uint8_t, 16 << 10> buffer_;
+  size_t used_ = 0;
 };
 
 void AddInstruction(Hasher& hasher, const Instruction& instruction) {
+  const uint64_t counts = instruction.operands.size() << 32 | instruction.attributes.size() << 16 |
+                          instruction.shape.size() << 8 | static_cast<uint64_t>(instruction.dtype);
+  hasher.Add(counts);
   hasher.Add(static_cast<uint8_t>(instruction.op));
-  hasher.Add(static_cast<uint8_t>(instruction.dtype));
-  hasher.Add(static_cast<uint8_t>(instruction.shape.size()));
-  hasher.Add(static_cast<uint32_t>(instruction.operands.size()));
-  hasher.Add(static_cast<uint8_t>(instruction.attributes.size()));
   for (int64_t extent : instruction.shape) hasher.Add(extent);
   for (ValueId operand : instruction.operands) hasher.Add(operand);
   for (int64_t attribute : instruction.attributes) hasher.Add(attribute);
@@ -102,8 +99,7 @@ CacheKey KernelKey(const Function& function, const KernelSpec& spec, const PlanO
 }
 
 CacheKey HashBytes(std::string_view bytes) {
-  return llvm::BLAKE3::hash<32>(
-      {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  return llvm::BLAKE3::hash<32>({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
 }
 
 std::string KeyToHex(const CacheKey& key) {

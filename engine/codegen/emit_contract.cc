@@ -8,7 +8,8 @@ using llvm::Value;
 
 void BlockEmitter::EmitContract(ValueId id) {
   const Instruction& instruction = At(id);
-  if (!UsesRuntime(m_.function(), instruction, m_.plan().register_elements)) return EmitSmallContract(id);
+  if (!UsesRuntime(m_.function(), instruction, m_.plan().register_elements))
+    return EmitSmallContract(id);
   const ValueId a = instruction.operands[0];
   const ValueId b = instruction.operands[1];
   const MatmulShape shape = MatmulShapeOf(m_.function(), instruction);

@@ -2,6 +2,7 @@
 
 #include "engine/codegen/block_emitter.h"
 #include "llvm/IR/Intrinsics.h"
+#include "llvm/IR/PatternMatch.h"
 
 namespace costate::codegen {
 
@@ -20,6 +21,21 @@ Value* BlockEmitter::Powi(Value* x, int64_t exponent) {
   return exponent < 0 ? b_.CreateFDiv(one, product) : product;
 }
 
+// Signs are taken out, which is exact, so that products that differ in sign only are shared.
+Value* BlockEmitter::Product(Op op, Value* a, Value* b) {
+  bool negative = false;
+  for (Value** factor : {&a, &b}) {
+    Value* opposite;
+    if (llvm::PatternMatch::match(
+            *factor, llvm::PatternMatch::m_FNeg(llvm::PatternMatch::m_Value(opposite)))) {
+      *factor = opposite;
+      negative = !negative;
+    }
+  }
+  Value* product = op == Op::kMul ? b_.CreateFMul(a, b) : b_.CreateFDiv(a, b);
+  return negative ? b_.CreateFNeg(product) : product;
+}
+
 Value* BlockEmitter::ApplyUnary(const Instruction& instruction, Value* x) {
   switch (instruction.op) {
     case Op::kNeg:
@@ -28,8 +44,8 @@ Value* BlockEmitter::ApplyUnary(const Instruction& instruction, Value* x) {
       return b_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x);
     case Op::kSign: {  // zeros and NaN stay as they are
       Value* zero = llvm::ConstantFP::get(x->getType(), 0);
-      Value* negative = b_.CreateSelect(b_.CreateFCmpOLT(x, zero),
-                                        llvm::ConstantFP::get(x->getType(), -1), x);
+      Value* negative =
+          b_.CreateSelect(b_.CreateFCmpOLT(x, zero), llvm::ConstantFP::get(x->getType(), -1), x);
       return b_.CreateSelect(b_.CreateFCmpOGT(x, zero), llvm::ConstantFP::get(x->getType(), 1),
                              negative);
     }
@@ -79,9 +95,8 @@ Value* BlockEmitter::Apply(const Instruction& instruction, absl::Span<Value* con
     case Op::kSub:
       return b_.CreateFSub(x[0], x[1]);
     case Op::kMul:
-      return b_.CreateFMul(x[0], x[1]);
     case Op::kDiv:
-      return b_.CreateFDiv(x[0], x[1]);
+      return Product(instruction.op, x[0], x[1]);
     case Op::kPow:
     case Op::kAtan2:
       return m_.MathCall(b_, instruction.op, x);
@@ -189,7 +204,8 @@ struct BlockEmitter::Loop {
 Value* BlockEmitter::LoopOperand(Loop& loop, ValueId id) {
   if (const auto it = loop.scalars.find(id); it != loop.scalars.end()) return it->second;
   const ValuePlan& value = PlanOf(id);
-  const bool whole = value.root_offset == 0 && value.num_elements == PlanOf(value.root).num_elements;
+  const bool whole =
+      value.root_offset == 0 && value.num_elements == PlanOf(value.root).num_elements;
   if (const auto it = loop.current.find(whole ? value.root : id); it != loop.current.end()) {
     return it->second;
   }

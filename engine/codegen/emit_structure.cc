@@ -8,7 +8,8 @@ using llvm::Value;
 void BlockEmitter::EmitStructure(ValueId id) {
   const Instruction& instruction = At(id);
   const bool sums = instruction.op == Op::kSum || instruction.op == Op::kSumTo;
-  if (UsesRuntime(m_.function(), instruction, m_.plan().register_elements)) return sums ? EmitLargeSum(id) : EmitLargeCopies(id);
+  if (UsesRuntime(m_.function(), instruction, m_.plan().register_elements))
+    return sums ? EmitLargeSum(id) : EmitLargeCopies(id);
   return sums ? EmitSmallSum(id) : EmitSmallCopies(id);
 }
 

@@ -61,8 +61,8 @@ absl::StatusOr<std::shared_ptr<Jit>> Jit::Create(const std::vector<RuntimeSymbol
   return jit;
 }
 
-absl::StatusOr<std::shared_ptr<const LoadedCode>> Jit::Load(
-    const std::vector<std::string>& objects, const std::string& entry_symbol) {
+absl::StatusOr<std::shared_ptr<const LoadedCode>> Jit::Load(const std::vector<std::string>& objects,
+                                                            const std::string& entry_symbol) {
   llvm::orc::JITDylib& dylib =
       session_->createBareJITDylib(absl::StrCat("kernel", next_name_.fetch_add(1)));
   dylib.addToLinkOrder(*runtime_);

@@ -23,7 +23,7 @@
 #if defined(__x86_64__)
 // Only the addresses are taken, so the types do not matter here; sleef.h would need this file
 // to be compiled for AVX-512.
-#define COSTATE_DECLARE(op, name)                 \
+#define COSTATE_DECLARE(op, name)                      \
   extern "C" void Sleef_finz_##name##d1_u10purecfma(); \
   extern "C" void Sleef_finz_##name##d2_u10avx2128();  \
   extern "C" void Sleef_finz_##name##d4_u10avx2();     \
@@ -63,13 +63,13 @@ std::vector<LibraryFunction> LibraryFunctions(InstructionSet instruction_set) {
   const auto add = [&](Op op, int width, const char* symbol, void (*function)()) {
     functions.push_back({symbol, op, width, Address(function)});
   };
-#define COSTATE_ADD(op, name, width, suffix) \
+#define COSTATE_ADD(op, name, width, suffix)                        \
   add(Op::op, width, "Sleef_finz_" #name "d" #width "_u10" #suffix, \
       &Sleef_finz_##name##d##width##_u10##suffix);
-#define COSTATE_ROWS(op, name)         \
-  COSTATE_ADD(op, name, 1, purecfma)   \
-  COSTATE_ADD(op, name, 2, avx2128)    \
-  COSTATE_ADD(op, name, 4, avx2)       \
+#define COSTATE_ROWS(op, name)       \
+  COSTATE_ADD(op, name, 1, purecfma) \
+  COSTATE_ADD(op, name, 2, avx2128)  \
+  COSTATE_ADD(op, name, 4, avx2)     \
   if (instruction_set == InstructionSet::kAvx512) COSTATE_ADD(op, name, 8, avx512f)
   COSTATE_LIBRARY_MATH_1(COSTATE_ROWS)
   COSTATE_LIBRARY_MATH_2(COSTATE_ROWS)

@@ -42,7 +42,8 @@ class MathBuilder {
       : b_(builder), host_(host), type_(type) {
     llvm::Type* integer = llvm::Type::getInt64Ty(type->getContext());
     const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(type);
-    integer_type_ = vector ? llvm::FixedVectorType::get(integer, vector->getNumElements()) : integer;
+    integer_type_ =
+        vector ? llvm::FixedVectorType::get(integer, vector->getNumElements()) : integer;
   }
 
   Value* Exp(Value* x) {
@@ -182,10 +183,10 @@ class MathBuilder {
       auto* pair = llvm::FixedVectorType::get(type_, 2);
       Value* none = llvm::PoisonValue::get(pair);
       Value* zero = llvm::Constant::getNullValue(pair);
-      Value* scaled = b_.CreateIntrinsic(
-          llvm::Intrinsic::x86_avx512_mask_scalef_sd, {},
-          {b_.CreateInsertElement(none, p, uint64_t{0}),
-           b_.CreateInsertElement(none, k, uint64_t{0}), zero, all, rounding});
+      Value* scaled =
+          b_.CreateIntrinsic(llvm::Intrinsic::x86_avx512_mask_scalef_sd, {},
+                             {b_.CreateInsertElement(none, p, uint64_t{0}),
+                              b_.CreateInsertElement(none, k, uint64_t{0}), zero, all, rounding});
       return b_.CreateExtractElement(scaled, uint64_t{0});
     }
     Value* zero = llvm::Constant::getNullValue(type_);

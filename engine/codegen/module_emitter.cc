@@ -87,8 +87,8 @@ llvm::Constant* ModuleEmitter::IntegerArray(absl::Span<const int64_t> values) {
   const std::vector<uint64_t> words(values.begin(), values.end());
   llvm::Constant* data =
       llvm::ConstantDataArray::get(module_.getContext(), llvm::ArrayRef<uint64_t>(words));
-  return new llvm::GlobalVariable(module_, data->getType(), true,
-                                  llvm::GlobalValue::PrivateLinkage, data);
+  return new llvm::GlobalVariable(module_, data->getType(), true, llvm::GlobalValue::PrivateLinkage,
+                                  data);
 }
 
 std::optional<double> ModuleEmitter::SplatConstant(int32_t index) {
@@ -139,13 +139,12 @@ llvm::Function* ModuleEmitter::SharedMathFunction(Op op, llvm::Type* type, size_
 
 // SLEEF's functions of limited range overflow before their results do; those arguments are treated
 // here: sinh and cosh as (e^(|x|/2) / 2) e^(|x|/2), asinh and acosh as log |x| + log 2.
-Value* ModuleEmitter::LibraryFunctionBody(llvm::IRBuilder<>& b, Op op,
-                                          absl::Span<Value* const> x) {
+Value* ModuleEmitter::LibraryFunctionBody(llvm::IRBuilder<>& b, Op op, absl::Span<Value* const> x) {
   if (host_.instruction_set == InstructionSet::kPortable) return LibraryCall(b, op, x);
   const bool by_exp = op == Op::kSinh || op == Op::kCosh;
   Value* magnitude = b.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, x[0]);
-  Value* large = b.CreateFCmpOGT(op == Op::kAcosh ? x[0] : magnitude,
-                                 C(x[0], by_exp ? 700 : 0x1p40));
+  Value* large =
+      b.CreateFCmpOGT(op == Op::kAcosh ? x[0] : magnitude, C(x[0], by_exp ? 700 : 0x1p40));
   Value* usual = LibraryCall(b, op, {Within(b, large, x[0])});
   Value* replaced;
   if (by_exp) {

@@ -99,9 +99,8 @@ class Planner {
       value.num_elements = NumElements(instruction.shape);
       value.small = value.num_elements <= plan_.register_elements;
       if (instruction.op == Op::kInput) {
-        value.varying =
-            spec_.lanes > 1 &&
-            !IsUniform(spec_.uniform_inputs, static_cast<int>(instruction.attributes[0]));
+        value.varying = spec_.lanes > 1 && !IsUniform(spec_.uniform_inputs,
+                                                      static_cast<int>(instruction.attributes[0]));
       }
       for (ValueId operand : instruction.operands) value.varying |= Value(operand).varying;
       if (!value.small) DescribeAlias(instruction, value);
@@ -142,9 +141,8 @@ class Planner {
     }
     int64_t elements = value.num_elements;
     for (ValueId operand : instruction.operands) {
-      elements = std::max(elements, plan_.values[operand].small
-                                        ? plan_.values[operand].num_elements
-                                        : int64_t{0});
+      elements = std::max(
+          elements, plan_.values[operand].small ? plan_.values[operand].num_elements : int64_t{0});
     }
     return per_element * elements;
   }
@@ -164,7 +162,8 @@ class Planner {
       block_values_.back().push_back(id);
       value.block = static_cast<int32_t>(block_values_.size()) - 1;
       cost += Cost(id);
-      if (StoredWithValue(id)) cost += stores_of_value_[id] * (value.small ? value.num_elements : 1);
+      if (StoredWithValue(id))
+        cost += stores_of_value_[id] * (value.small ? value.num_elements : 1);
     }
   }
 
@@ -186,7 +185,8 @@ class Planner {
       int32_t calls = 0;
       for (ValueId operand : At(values[i]).operands) {
         const ValueId root = Value(operand).root;
-        if (Value(root).block == Value(values[i]).block) calls = std::max(calls, calls_before_[root]);
+        if (Value(root).block == Value(values[i]).block)
+          calls = std::max(calls, calls_before_[root]);
       }
       const bool batchable = IsBatchable(values[i]);
       calls_before_[values[i]] = calls + (batchable ? 1 : 0);
@@ -199,7 +199,9 @@ class Planner {
     ordered.reserve(values.size());
     for (std::vector<ValueId>& stage : by_stage) {
       std::stable_sort(stage.begin(), stage.end(), [this](ValueId a, ValueId b) {
-        const auto key = [this](ValueId id) { return IsBatchable(id) ? static_cast<int>(At(id).op) : 0; };
+        const auto key = [this](ValueId id) {
+          return IsBatchable(id) ? static_cast<int>(At(id).op) : 0;
+        };
         return key(a) < key(b);
       });
       ordered.insert(ordered.end(), stage.begin(), stage.end());
@@ -243,9 +245,10 @@ class Planner {
   void AddToBatch(ValueId id) {
     std::vector<Step>& steps = plan_.blocks.back().steps;
     for (int32_t element = 0; element < Value(id).num_elements; ++element) {
-      const bool fits = open_batch_ >= 0 && At(steps[open_batch_].members[0].value).op == At(id).op &&
-                        steps[open_batch_].members.size() < static_cast<size_t>(options_.batch_width) &&
-                        DefinedBefore(id, open_batch_);
+      const bool fits =
+          open_batch_ >= 0 && At(steps[open_batch_].members[0].value).op == At(id).op &&
+          steps[open_batch_].members.size() < static_cast<size_t>(options_.batch_width) &&
+          DefinedBefore(id, open_batch_);
       if (!fits) {
         open_batch_ = AddStep({.kind = Step::Kind::kBatch});
         ++plan_.num_math_calls;
@@ -276,7 +279,8 @@ class Planner {
   }
 
   bool SameElements(ValueId id) {
-    return Value(id).root_offset == 0 && Value(id).num_elements == Value(Value(id).root).num_elements;
+    return Value(id).root_offset == 0 &&
+           Value(id).num_elements == Value(Value(id).root).num_elements;
   }
 
   void AddToLoop(ValueId id) {
@@ -440,8 +444,7 @@ class Planner {
         const ValuePlan& root = Value(value.root);
         value.location = root.location;
         const bool scratch = root.location.base == Location::Base::kScratch;
-        value.location.offset +=
-            value.root_offset * (scratch && root.varying ? plan_.lanes : 1);
+        value.location.offset += value.root_offset * (scratch && root.varying ? plan_.lanes : 1);
       }
     }
   }

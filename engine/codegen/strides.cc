@@ -100,8 +100,8 @@ CopyMap ConcatMap(const Function& function, const Instruction& instruction, int 
   int64_t begin = 0;
   for (int k = 0; k < operand; ++k) begin += shape_of(k)[axis];
   const Strides strides = RowMajor(instruction.shape);
-  return MakeCopyMap(shape_of(operand), strides, RowMajor(shape_of(operand)),
-                     begin * strides[axis], 0);
+  return MakeCopyMap(shape_of(operand), strides, RowMajor(shape_of(operand)), begin * strides[axis],
+                     0);
 }
 
 }  // namespace

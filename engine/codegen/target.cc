@@ -22,8 +22,8 @@ bool InitializeNative() {
 InstructionSet Classify(const llvm::StringMap<bool>& features) {
   const auto has = [&](const char* name) { return features.lookup(name); };
   if (!has("avx2") || !has("fma")) return InstructionSet::kPortable;
-  const bool avx512 = has("avx512f") && has("avx512dq") && has("avx512vl") && has("avx512bw") &&
-                      has("avx512cd");
+  const bool avx512 =
+      has("avx512f") && has("avx512dq") && has("avx512vl") && has("avx512bw") && has("avx512cd");
   return avx512 ? InstructionSet::kAvx512 : InstructionSet::kAvx2;
 }
 

@@ -65,7 +65,8 @@ void CheckFunction(const Function& function, uint64_t seed, Compiler& reference,
   ASSERT_EQ(together.size(), inputs.size());
   for (size_t lane = 0; lane < inputs.size(); ++lane) {
     const Buffers alone = BuildAndRun(reference, function, {}, {inputs[lane]})[0];
-    if (lane < 2) ExpectClose(alone, Interpret(function, inputs[lane]), absl::StrCat("seed ", seed));
+    if (lane < 2)
+      ExpectClose(alone, Interpret(function, inputs[lane]), absl::StrCat("seed ", seed));
     EXPECT_TRUE(SameBits(together[lane], alone)) << "seed " << seed << " lane " << lane;
   }
 }
@@ -82,8 +83,8 @@ TEST(RandomEquivalence, ScalarFunctionsAgree) {
   const auto compiler = CompilerWith({});
   const KernelSpec spec = {.lanes = compiler->simd_lanes()};
   for (uint64_t seed = 2001; seed <= 2300 && !testing::Test::HasFailure(); ++seed) {
-    CheckFunction(RandomFunction(seed, {.steps = 15, .tensors = false}), seed, *compiler,
-                  *compiler, spec);
+    CheckFunction(RandomFunction(seed, {.steps = 15, .tensors = false}), seed, *compiler, *compiler,
+                  spec);
   }
 }
 
@@ -109,7 +110,8 @@ class EveryWay : public testing::TestWithParam<Way> {};
 TEST_P(EveryWay, GivesTheSameBits) {
   const Way& way = GetParam();
   const auto other = CompilerWith(way.options, way.tuning, way.portable);
-  const auto reference = way.portable ? CompilerWith({.simd_lanes = 1}, {}, true) : CompilerWith({});
+  const auto reference =
+      way.portable ? CompilerWith({.simd_lanes = 1}, {}, true) : CompilerWith({});
   for (uint64_t seed = 4001; seed <= 4060 && !testing::Test::HasFailure(); ++seed) {
     const uint64_t uniform_inputs = seed % 3 == 0 ? seed % 8 : 0;
     const Function function = RandomFunction(seed, {.steps = 30});
@@ -125,8 +127,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Way{"TensorsInMemoryTwoLanes", {.simd_lanes = 2}, {.register_elements = 1}},
                     Way{"ShortTensorsInRegisters", {}, {.register_elements = 3}},
                     Way{"NoBatches", {}, {.batch_calls = false}},
-                    Way{"TwoLanes", {.simd_lanes = 2}, {}},
-                    Way{"FourLanes", {.simd_lanes = 4}, {}},
+                    Way{"TwoLanes", {.simd_lanes = 2}, {}}, Way{"FourLanes", {.simd_lanes = 4}, {}},
                     Way{"OneInstructionBlocks", {.block_size = 1}, {}},
                     Way{"SmallBlocksInMemory", {.block_size = 8}, {.register_elements = 1}},
                     Way{"PortableFourLanes", {.simd_lanes = 4}, {}, true},
