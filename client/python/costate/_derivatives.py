@@ -172,8 +172,7 @@ class Gradient(_Derivative):
             rows += [(f"d/d {name}", _brief(self[name])) for name in self.wrt[:12]]
             if len(self.wrt) > 12:
                 rows.append(("...", f"{len(self.wrt)} names"))
-        reason = f" ({self.method_reason})" if self.method_reason else ""
-        rows.append(("method", self.method + reason))
+        rows.append(("method", _method_line(self.method, self.method_reason)))
         rows.append(("status", _batch_status(self.statuses)))
         rows.append(("cost", str(self.stats)))
         return rows
@@ -224,7 +223,7 @@ class Vjp(_Derivative):
         return [
             ("values", _brief(self.values)),
             ("gradients", f"{list(self.gradients.shape)} by {', '.join(self.wrt)}"),
-            ("method", self.method),
+            ("method", _method_line(self.method, self.method_reason)),
             ("status", str(self.status)),
             ("cost", str(self.stats)),
         ]
@@ -353,6 +352,13 @@ class Sensitivities(_Tangents):
             ("status", str(self.status)),
             ("cost", str(self.stats)),
         ]
+
+
+def _method_line(method: str, reason: str) -> str:
+    # The server's reason mostly starts with the method.
+    if reason.startswith(method):
+        return reason
+    return f"{method} ({reason})" if reason else method
 
 
 def _brief(values: FloatArray) -> str:

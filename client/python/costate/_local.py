@@ -22,6 +22,8 @@ from costate.errors import ServerNotFound, ServerStartError
 BINARY_VARIABLE = "COSTATE_BINARY"
 PROGRAM = "costated"
 
+# A private server has nobody else to wait for, and nobody reads a line for each call.
+_DEFAULT_ARGUMENTS = ("--drain-grace=1s", "--log-level=warning")
 _STOP_SECONDS = 5.0
 _TAIL_BYTES = 4000
 
@@ -59,7 +61,7 @@ class LocalServer:
         with tempfile.TemporaryDirectory(prefix="costate-") as folder:
             port_file = pathlib.Path(folder) / "port"
             command = [program, "--address=127.0.0.1:0", f"--port-file={port_file}"]
-            command += ["--exit-with-stdin", *arguments]
+            command += ["--exit-with-stdin", *_DEFAULT_ARGUMENTS, *arguments]
             try:
                 # A session of its own: an interrupt at the keyboard is for the caller.
                 process = subprocess.Popen(

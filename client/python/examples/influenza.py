@@ -67,7 +67,14 @@ def fit(client, model):
 
     declared = client.describe(model).params
     bounds = [(declared[name].lower, declared[name].upper) for name in NAMES]
-    found = minimize(value_and_gradient, START, jac=True, method="L-BFGS-B", bounds=bounds)
+    found = minimize(
+        value_and_gradient,
+        START,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"ftol": 1e-13, "gtol": 1e-6},
+    )
     if not found.success:
         raise SystemExit(f"the fit did not converge: {found.message}")
     params = dict(zip(NAMES, found.x))
@@ -100,7 +107,7 @@ def print_table(result):
         ("R0 = b/k", f"{b / k:.3f}"),
         ("loss", f"{g.value:.6f} = sum of ((model - data)/{SIGMA:g} boys)^2"),
         ("gradient", f"dL/db = {g['b']:.2e}, dL/dk = {g['k']:.2e}"),
-        ("its method", g.method + (f": {g.method_reason}" if g.method_reason else "")),
+        ("its method", g.method_reason or g.method),
         ("its cost", str(g.stats)),
         (
             "evaluations",

@@ -45,8 +45,7 @@ def test_ensemble(tmp_path):
     assert "1000 trajectories" in out
 
 
-@pytest.mark.slow
 def test_neural_ode(tmp_path):
-    out = run("neural_ode.py", "--steps", "60", cwd=tmp_path)
+    out = run("neural_ode.py", "--steps", "120", cwd=tmp_path)
     first, last = map(float, re.search(r"fell from (\S+) to (\S+)\.", out).groups())
     assert last < 0.1 * first

@@ -61,7 +61,7 @@ def test_t1_moves_only_a_terminal_loss(client, sir):
     assert g["t1"] == pytest.approx(1.66 * s * i / 763 - 0.44 * i, rel=1e-7)
     linear = costate.Linear(t=[5.0], states={"i": 1.0})
     g = client.gradient(sir, t=(0, 5), loss=linear, wrt=["t1"], **TIGHT)
-    assert g["t1"] == 0
+    assert g["t1"] == pytest.approx(0, abs=1e-6)  # the error of the interpolant
 
 
 def test_by_default_every_parameter(client, sir, loss):
@@ -210,5 +210,5 @@ def test_requests_that_make_no_sense(client, sir, loss, arguments, text):
 
 
 def test_what_is_not_built_says_so(client, sir, loss):
-    with pytest.raises((costate.Unimplemented, costate.InvalidRequest), match="backsolve"):
+    with pytest.raises((costate.Unimplemented, costate.InvalidRequest), match="(?i)backsolve"):
         client.gradient(sir, t=(0, 14), loss=loss, gradient_method="backsolve")

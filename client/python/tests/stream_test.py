@@ -2,7 +2,7 @@ import costate
 import numpy as np
 import pytest
 
-T = np.linspace(0, 50, 2001)
+T = np.linspace(0, 50, 100_001)  # 4 MB: too much for one chunk
 
 
 def test_chunks_are_the_rows_of_the_solve(client, sir):
