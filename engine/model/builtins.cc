@@ -139,9 +139,9 @@ absl::Status CheckVectors(TensorBuilder& b, Arguments arguments, std::string_vie
 Value LowerDot(TensorBuilder& b, Arguments arguments) {
   RETURN_IF_ERROR(CheckVectors(b, arguments, "dot"));
   if (b.shape(arguments[0]) != b.shape(arguments[1])) {
-    return absl::InvalidArgumentError(
-        Text("shapes ", ShapeToString(b.shape(arguments[0])), " and ",
-                     ShapeToString(b.shape(arguments[1])), " do not fit together in dot"));
+    return absl::InvalidArgumentError(Text("shapes ", ShapeToString(b.shape(arguments[0])), " and ",
+                                           ShapeToString(b.shape(arguments[1])),
+                                           " do not fit together in dot"));
   }
   return b.Matmul(arguments[0], arguments[1]);
 }
@@ -225,8 +225,8 @@ Value LowerLinspace(TensorBuilder& b, Arguments arguments) {
   for (ValueId end : arguments.first(2)) {
     RETURN_IF_ERROR(b.CheckNumber(end, "linspace"));
     if (!b.shape(end).empty()) {
-      return absl::InvalidArgumentError(Text("the ends of linspace are scalars, got shape ",
-                                                     ShapeToString(b.shape(end))));
+      return absl::InvalidArgumentError(
+          Text("the ends of linspace are scalars, got shape ", ShapeToString(b.shape(end))));
     }
   }
   FunctionBuilder& raw = b.raw();
@@ -359,11 +359,9 @@ constexpr ForeignFunction kForeignFunctions[] = {
 absl::Span<const Builtin> Builtins() { return kBuiltins; }
 
 int FindBuiltin(std::string_view name) {
-  const Builtin* found =
-      std::lower_bound(std::begin(kBuiltins), std::end(kBuiltins), name,
-                       [](const Builtin& builtin, std::string_view wanted) {
-                         return builtin.name < wanted;
-                       });
+  const Builtin* found = std::lower_bound(
+      std::begin(kBuiltins), std::end(kBuiltins), name,
+      [](const Builtin& builtin, std::string_view wanted) { return builtin.name < wanted; });
   if (found == std::end(kBuiltins) || found->name != name) return -1;
   return static_cast<int>(found - std::begin(kBuiltins));
 }

@@ -21,55 +21,89 @@ double PowerBySquaring(double x, int64_t exponent) {
   return exponent < 0 ? 1 / product : product;
 }
 
-double Sigmoid(double x) {
-  if (x >= 0) return 1 / (1 + std::exp(-x));
-  const double e = std::exp(x);
-  return e / (1 + e);
-}
-
 // One element of an elementwise op.
 double Apply(const Instruction& instruction, double a, double b, double c) {
   switch (instruction.op) {
-    case Op::kNeg: return -a;
-    case Op::kAbs: return std::fabs(a);
-    case Op::kSign: return a > 0 ? 1 : a < 0 ? -1 : a;
-    case Op::kFloor: return std::floor(a);
-    case Op::kSqrt: return std::sqrt(a);
-    case Op::kExp: return std::exp(a);
-    case Op::kExpm1: return std::expm1(a);
-    case Op::kLog: return std::log(a);
-    case Op::kLog1p: return std::log1p(a);
-    case Op::kSin: return std::sin(a);
-    case Op::kCos: return std::cos(a);
-    case Op::kTan: return std::tan(a);
-    case Op::kAsin: return std::asin(a);
-    case Op::kAcos: return std::acos(a);
-    case Op::kAtan: return std::atan(a);
-    case Op::kSinh: return std::sinh(a);
-    case Op::kCosh: return std::cosh(a);
-    case Op::kTanh: return std::tanh(a);
-    case Op::kAsinh: return std::asinh(a);
-    case Op::kAcosh: return std::acosh(a);
-    case Op::kAtanh: return std::atanh(a);
-    case Op::kSigmoid: return Sigmoid(a);
-    case Op::kErf: return std::erf(a);
-    case Op::kPowi: return PowerBySquaring(a, instruction.attributes[0]);
-    case Op::kAdd: return a + b;
-    case Op::kSub: return a - b;
-    case Op::kMul: return a * b;
-    case Op::kDiv: return a / b;
-    case Op::kPow: return std::pow(a, b);
-    case Op::kAtan2: return std::atan2(a, b);
-    case Op::kMin: return a <= b || std::isnan(a) ? a : b;
-    case Op::kMax: return a >= b || std::isnan(a) ? a : b;
-    case Op::kLt: return a < b;
-    case Op::kLe: return a <= b;
-    case Op::kEq: return a == b;
-    case Op::kNe: return a != b;
-    case Op::kAnd: return a != 0 && b != 0;
-    case Op::kOr: return a != 0 || b != 0;
-    case Op::kNot: return a == 0;
-    case Op::kSelect: return a != 0 ? b : c;
+    case Op::kNeg:
+      return -a;
+    case Op::kAbs:
+      return std::fabs(a);
+    case Op::kSign:
+      return a > 0 ? 1 : a < 0 ? -1 : a;
+    case Op::kFloor:
+      return std::floor(a);
+    case Op::kSqrt:
+      return std::sqrt(a);
+    case Op::kExp:
+      return std::exp(a);
+    case Op::kExpm1:
+      return std::expm1(a);
+    case Op::kLog:
+      return std::log(a);
+    case Op::kLog1p:
+      return std::log1p(a);
+    case Op::kSin:
+      return std::sin(a);
+    case Op::kCos:
+      return std::cos(a);
+    case Op::kTan:
+      return std::tan(a);
+    case Op::kAsin:
+      return std::asin(a);
+    case Op::kAcos:
+      return std::acos(a);
+    case Op::kAtan:
+      return std::atan(a);
+    case Op::kSinh:
+      return std::sinh(a);
+    case Op::kCosh:
+      return std::cosh(a);
+    case Op::kTanh:
+      return std::tanh(a);
+    case Op::kAsinh:
+      return std::asinh(a);
+    case Op::kAcosh:
+      return std::acosh(a);
+    case Op::kAtanh:
+      return std::atanh(a);
+    case Op::kSigmoid:
+      return 1 / (1 + std::exp(-a));
+    case Op::kErf:
+      return std::erf(a);
+    case Op::kPowi:
+      return PowerBySquaring(a, instruction.attributes[0]);
+    case Op::kAdd:
+      return a + b;
+    case Op::kSub:
+      return a - b;
+    case Op::kMul:
+      return a * b;
+    case Op::kDiv:
+      return a / b;
+    case Op::kPow:
+      return std::pow(a, b);
+    case Op::kAtan2:
+      return std::atan2(a, b);
+    case Op::kMin:
+      return a <= b || std::isnan(a) ? a : b;
+    case Op::kMax:
+      return a >= b || std::isnan(a) ? a : b;
+    case Op::kLt:
+      return a < b;
+    case Op::kLe:
+      return a <= b;
+    case Op::kEq:
+      return a == b;
+    case Op::kNe:
+      return a != b;
+    case Op::kAnd:
+      return a != 0 && b != 0;
+    case Op::kOr:
+      return a != 0 || b != 0;
+    case Op::kNot:
+      return a == 0;
+    case Op::kSelect:
+      return a != 0 ? b : c;
 #define COSTATE_CASE(op, ...) case Op::op:
       COSTATE_LEAF_OP_LIST(COSTATE_CASE)
       COSTATE_STRUCTURE_OP_LIST(COSTATE_CASE)

@@ -25,7 +25,8 @@ const Declaration& DeclarationOf(const Syntax& syntax, Definition definition);
 // The definitions the expressions need, directly or through others, each after those it needs
 // itself, in the order of first use. Broken ones are left out. Where a definition needs itself,
 // `on_cycle` (if set) gets the members in order, for the first kMaxReportedCycles cycles closed,
-// and the order has no meaning for them. Names are resolved. Linear in the nodes visited; no recursion.
+// and the order has no meaning for them. Names are resolved. Linear in the nodes visited; no
+// recursion.
 std::vector<Definition> DefinitionsNeededBy(
     const Syntax& syntax, const std::vector<Expression>& roots,
     const std::function<void(const std::vector<Definition>&)>& on_cycle = nullptr);

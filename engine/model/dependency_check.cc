@@ -36,10 +36,9 @@ class DependencyCheck {
 
   void Run() {
     std::vector<std::vector<Definition>> cycles;
-    const std::vector<Definition> order =
-        DefinitionsNeededBy(syntax_, AsUses(), [&](const std::vector<Definition>& members) {
-          cycles.push_back(members);
-        });
+    const std::vector<Definition> order = DefinitionsNeededBy(
+        syntax_, AsUses(),
+        [&](const std::vector<Definition>& members) { cycles.push_back(members); });
     for (const std::vector<Definition>& members : cycles) ReportCycle(members);
     for (Definition definition : order) Summarize(definition);
     for (ParamSyntax& param : syntax_.params) CheckParam(&param);
@@ -89,10 +88,11 @@ class DependencyCheck {
       AppendText(&path, NameOf(members[(first + i) % members.size()]), " -> ");
     }
     if (members.size() > kMaxShownMembers) AppendText(&path, "... -> ");
-    const bool is_fun = start.kind == RefKind::kFun;
+    const bool is_fun = std::all_of(members.begin(), members.end(),
+                                    [](Definition member) { return member.kind == RefKind::kFun; });
     issues_.Add(Mutable(start).location,
-                Text("'", NameOf(start), is_fun ? "' calls itself: " : "' depends on itself: ",
-                             path, NameOf(start)),
+                Text("'", NameOf(start),
+                     is_fun ? "' calls itself: " : "' depends on itself: ", path, NameOf(start)),
                 is_fun ? "functions are expanded where they are called and cannot recurse" : "");
     for (Definition member : members) Mutable(member).broken = true;
   }
@@ -152,8 +152,7 @@ class DependencyCheck {
       const bool through = node.ref == RefKind::kLet || node.ref == RefKind::kFun;
       issues_.Add(node.location,
                   Text(what, " depends on ", Describe(dependence),
-                               through ? Text(" through '", syntax_.names[node.name], "'")
-                                       : ""),
+                       through ? Text(" through '", syntax_.names[node.name], "'") : ""),
                   hint);
       return true;
     }
@@ -184,8 +183,7 @@ class DependencyCheck {
     const std::string name = Text("'", syntax_.names[state->name], "'");
     state->broken = RefuseExtents(state->extents, name);
     state->broken |= Refuse(state->value, true, Text("the initial value of ", name),
-                            "it is made of numbers, params, t and lets of these; a param can "
-                            "hold the initial value of both");
+                            "it is made of numbers, params, t and lets of these");
   }
 
   Syntax& syntax_;
@@ -196,8 +194,6 @@ class DependencyCheck {
 
 }  // namespace
 
-void CheckDependencies(Syntax* syntax, IssueList* issues) {
-  DependencyCheck(syntax, issues).Run();
-}
+void CheckDependencies(Syntax* syntax, IssueList* issues) { DependencyCheck(syntax, issues).Run(); }
 
 }  // namespace costate

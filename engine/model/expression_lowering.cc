@@ -44,6 +44,13 @@ void ExpressionLowering::LowerLetsNeededBy(const std::vector<Expression>& roots)
   }
 }
 
+void ExpressionLowering::LowerRemainingLets() {
+  for (size_t i = 0; i < lets_.size(); ++i) {
+    const LetSyntax& let = syntax_.lets[i];
+    if (!let.broken && lets_[i] == kNoValue) lets_[i] = Lower(let.value);
+  }
+}
+
 ValueId ExpressionLowering::LowerBody(const Expression& expression,
                                       absl::Span<const ValueId> arguments) {
   if (expression.empty()) return kNoValue;
@@ -207,8 +214,8 @@ ValueId ExpressionLowering::LowerFun(const Node& node, absl::Span<const ValueId>
   const auto found = calls_.find(key);
   if (found != calls_.end()) return found->second;
   if (static_cast<int64_t>(open_calls_.size()) >= limits::kMaxNestingDepth) {
-    Report(absl::InvalidArgumentError(Text("calls are nested deeper than ",
-                                                   limits::kMaxNestingDepth, " levels")),
+    Report(absl::InvalidArgumentError(
+               Text("calls are nested deeper than ", limits::kMaxNestingDepth, " levels")),
            open_calls_.front()->location);
     return kNoValue;
   }
@@ -232,8 +239,8 @@ absl::StatusOr<Subscript> ExpressionLowering::MakeSubscript(const Node& node, No
   for (int i = 0; i < 3; ++i) {
     const NodeId part = syntax_.child(node, i);
     if (syntax_.nodes[part].kind == NodeKind::kAbsent) continue;
-    ASSIGN_OR_RETURN(*parts[i], tensor_builder_.ConstantInteger(ValueOf(part, frame),
-                                                                "the end of a range"));
+    ASSIGN_OR_RETURN(*parts[i],
+                     tensor_builder_.ConstantInteger(ValueOf(part, frame), "the end of a range"));
   }
   return subscript;
 }
@@ -280,8 +287,11 @@ void ExpressionLowering::Report(const absl::Status& status, const SourceLocation
   std::string hint = HintFor(std::string(status.message()));
   if (hint.empty() && !open_calls_.empty()) {
     const Node& call = *open_calls_.front();
-    hint = Text("in the call of '", syntax_.names[call.name], "' at ", call.location.line,
-                        ":", call.location.column);
+    const bool same =
+        call.location.line == location.line && call.location.column == location.column;
+    if (!same)
+      hint = Text("in the call of '", syntax_.names[call.name], "' at ", call.location.line, ":",
+                  call.location.column);
   }
   issues_.Add(location, std::string(status.message()), std::move(hint));
 }
@@ -303,10 +313,9 @@ bool ExpressionLowering::Exhausted(const Node& node) {
     Stop(node, Text("more than ", limits::kMaxInstructions, " instructions"));
   } else if (elements_ > limits::kMaxScratchElements) {
     Stop(node, Text("the values of the model have more than ", limits::kMaxScratchElements,
-                            " elements together"));
+                    " elements together"));
   } else if (++nodes_lowered_ > kMaxNodesLowered) {
-    Stop(node, Text("expanding the functions takes more than ", kMaxNodesLowered,
-                            " operations"));
+    Stop(node, Text("expanding the functions takes more than ", kMaxNodesLowered, " operations"));
   }
   return stopped_;
 }

@@ -45,6 +45,9 @@ class ExpressionLowering {
   // Lowers the lets that `roots` need. Before Lower of any of them.
   void LowerLetsNeededBy(const std::vector<Expression>& roots);
 
+  // Lowers the lets left, once those they need are lowered.
+  void LowerRemainingLets();
+
   // The value of an expression, or kNoValue after an issue.
   ValueId Lower(const Expression& expression) { return LowerBody(expression, {}); }
 
@@ -84,8 +87,8 @@ class ExpressionLowering {
   TensorBuilder tensor_builder_;
   IssueList& issues_;
 
-  std::vector<ValueId> lets_;    // by index of declaration
-  std::vector<ValueId> values_;  // of the nodes of the open frames
+  std::vector<ValueId> lets_;                                 // by index of declaration
+  std::vector<ValueId> values_;                               // of the nodes of the open frames
   absl::flat_hash_map<std::vector<int32_t>, ValueId> calls_;  // (function, arguments)
   std::vector<const Node*> open_calls_;
   int64_t nodes_lowered_ = 0;

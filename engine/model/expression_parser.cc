@@ -44,8 +44,8 @@ const BinaryOperator* FindOperator(TokenKind kind) {
 }
 
 bool EndsOperand(TokenKind kind) {
-  return kind == TokenKind::kName || kind == TokenKind::kNumber ||
-         kind == TokenKind::kCloseParen || kind == TokenKind::kCloseBracket;
+  return kind == TokenKind::kName || kind == TokenKind::kNumber || kind == TokenKind::kCloseParen ||
+         kind == TokenKind::kCloseBracket;
 }
 
 bool BeginsOperand(TokenKind kind) {
@@ -55,7 +55,7 @@ bool BeginsOperand(TokenKind kind) {
 }  // namespace
 
 void ExpressionParser::Fail(const Token& token, std::string message, std::string hint) {
-  if (!failed_ && token.kind != TokenKind::kBad) {
+  if (!failed_ && !reported_ && token.kind != TokenKind::kBad) {
     issues_.Add(tokens_.Locate(token), std::move(message), std::move(hint));
   }
   failed_ = true;
@@ -64,8 +64,7 @@ void ExpressionParser::Fail(const Token& token, std::string message, std::string
 void ExpressionParser::FailExpecting(std::string_view what, std::string hint) {
   if (failed_) return;
   const Token& token = tokens_.Peek();
-  std::string message =
-      Text("expected ", what, ", found ", tokens_.Describe(token));
+  std::string message = Text("expected ", what, ", found ", tokens_.Describe(token));
   if (token.kind == TokenKind::kReserved) {
     message = Text(tokens_.Describe(token), " is a word reserved for later");
     hint = "choose another name";
@@ -105,14 +104,14 @@ void ExpressionParser::FailAtRest() {
 void ExpressionParser::Close(const Token& open, TokenKind kind, std::string_view sign) {
   if (failed_ || tokens_.Accept(kind)) return;
   if (tokens_.AtStatementEnd()) {
-    Fail(open, Text(tokens_.Describe(open), " is never closed"),
-         Text("add the matching ", sign));
+    Fail(open, Text(tokens_.Describe(open), " is never closed"), Text("add the matching ", sign));
     return;
   }
   const Token& token = tokens_.Peek();
   if (token.kind == TokenKind::kCloseParen || token.kind == TokenKind::kCloseBracket) {
-    Fail(token, Text(tokens_.Describe(token), " does not match the ",
-                             tokens_.Describe(open), " at ", open.line, ":", open.column),
+    Fail(token,
+         Text(tokens_.Describe(token), " does not match the ", tokens_.Describe(open), " at ",
+              open.line, ":", open.column),
          Text("expected ", sign));
     return;
   }
@@ -121,8 +120,7 @@ void ExpressionParser::Close(const Token& open, TokenKind kind, std::string_view
 
 NameId ExpressionParser::Intern(const Token& token) {
   const std::string_view name = tokens_.TextOf(token);
-  const auto [entry, inserted] =
-      name_ids_.emplace(name, static_cast<NameId>(syntax_.names.size()));
+  const auto [entry, inserted] = name_ids_.emplace(name, static_cast<NameId>(syntax_.names.size()));
   if (inserted) syntax_.names.push_back(name);
   return entry->second;
 }
@@ -195,8 +193,9 @@ NodeId ExpressionParser::ParseConditional() {
       if (EndsStatement(tokens_.Peek().kind)) {
         FailExpecting("'then'", "write: if condition then a else b");
       } else {
-        tokens_.At(TokenKind::kAssign) ? FailAtRest()
-                                       : FailExpecting("'then'", "write: if condition then a else b");
+        tokens_.At(TokenKind::kAssign)
+            ? FailAtRest()
+            : FailExpecting("'then'", "write: if condition then a else b");
       }
     }
     if (failed_) return kNoNode;
@@ -217,8 +216,8 @@ NodeId ExpressionParser::ParseConditional() {
 }
 
 NodeId ExpressionParser::ParseBinary(int min_precedence) {
-  NodeId left = tokens_.At(TokenKind::kNot) && min_precedence <= kNotPrecedence ? ParseNots()
-                                                                                : ParseUnary();
+  NodeId left =
+      tokens_.At(TokenKind::kNot) && min_precedence <= kNotPrecedence ? ParseNots() : ParseUnary();
   bool compared = false;
   while (!failed_) {
     const Token token = tokens_.Peek();
@@ -298,6 +297,7 @@ NodeId ExpressionParser::ParsePrimary() {
       return ParseName();
     case TokenKind::kBad:  // reported by the scanner
       tokens_.Next();
+      reported_ = true;
       return Add(NodeKind::kError, token, {});
     case TokenKind::kOpenParen: {
       tokens_.Next();

@@ -26,13 +26,13 @@ class ExpressionParser {
   ExpressionParser(TokenStream* tokens, Syntax* syntax, IssueList* issues)
       : tokens_(*tokens), syntax_(*syntax), issues_(*issues) {}
 
-  void Reset() { failed_ = false; }
+  void Reset() { failed_ = reported_ = false; }
   bool failed() const { return failed_; }
 
   // An empty expression after an error.
   Expression Parse();
 
-  // Reports at `token`, unless the token was reported before, and fails the statement.
+  // Reports at `token` and fails the statement; silent if the scanner reported a part of it.
   void Fail(const Token& token, std::string message, std::string hint = "");
   // "expected <what>, found <token>"
   void FailExpecting(std::string_view what, std::string hint = "");
@@ -69,6 +69,7 @@ class ExpressionParser {
   absl::flat_hash_map<std::string_view, NameId> name_ids_;
   int depth_ = 0;
   bool failed_ = false;
+  bool reported_ = false;  // the statement has a kBad token before the current one
 };
 
 }  // namespace costate

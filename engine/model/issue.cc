@@ -108,7 +108,7 @@ std::string FormatIssues(std::string_view file_name, std::string_view source,
     } else {
       const Excerpt excerpt = MakeExcerpt(lines[i], issue.location);
       AppendText(&out, file_name, ":", issue.location.line, ":", issue.location.column,
-                      ": error: ", issue.message, "\n");
+                 ": error: ", issue.message, "\n");
       absl::StrAppendFormat(&out, "%*d | %s\n", kLineNumberWidth, issue.location.line,
                             excerpt.text);
       AppendText(&out, margin, " | ", excerpt.marks, "\n");

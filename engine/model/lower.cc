@@ -29,7 +29,8 @@ class ModelLowering {
   ModelLowering(const Syntax& syntax, IssueList* issues)
       : syntax_(syntax),
         issues_(*issues),
-        constants_(&syntax, &tensors_, InputBuffers{}, FunctionBuilder("constants", {}, {}), issues),
+        constants_(&syntax, &tensors_, InputBuffers{}, FunctionBuilder("constants", {}, {}),
+                   issues),
         evaluator_(&constants_.builder().function()) {}
 
   ModelIr Run() {
@@ -91,9 +92,8 @@ class ModelLowering {
       if (!own.empty() || number != std::floor(number) || number < 1 ||
           number > static_cast<double>(limits::kMaxTensorElements)) {
         issues_.Add(extent.location,
-                    Text("an extent is an integer from 1 to ", limits::kMaxTensorElements,
-                                 ", got ",
-                                 own.empty() ? Text(number) : ShapeToString(own)));
+                    Text("an extent is an integer from 1 to ", limits::kMaxTensorElements, ", got ",
+                         own.empty() ? Text(number) : ShapeToString(own)));
         return false;
       }
       shape->push_back(static_cast<int64_t>(number));
@@ -153,7 +153,7 @@ class ModelLowering {
     } else {
       issues_.Add(param.value.location,
                   Text("the default of ", Quoted(param), " ", ShapeName(shape), ", but ",
-                               Quoted(param), " ", ShapeName(info->shape)),
+                       Quoted(param), " ", ShapeName(info->shape)),
                   DeclarationHint("param", param, shape, info->shape));
       return;
     }
@@ -169,7 +169,7 @@ class ModelLowering {
                               const Shape& given, const Shape& declared) const {
     if (!declared.empty()) return "give that shape, or a scalar for every element";
     return Text("declare it as: ", word, " ", syntax_.names[declaration.name],
-                        ShapeToString(given));
+                ShapeToString(given));
   }
 
   double EvaluateBound(const Expression& bound, double unset) {
@@ -179,7 +179,7 @@ class ModelLowering {
     if (value == nullptr) return unset;
     if (!shape.empty() || std::isnan(value->front())) {
       issues_.Add(bound.location, Text("a bound is one number, got ",
-                                               shape.empty() ? "nan" : ShapeToString(shape)));
+                                       shape.empty() ? "nan" : ShapeToString(shape)));
       return unset;
     }
     return value->front();
@@ -189,18 +189,18 @@ class ModelLowering {
     info->lower = EvaluateBound(param.lower, -kInfinity);
     info->upper = EvaluateBound(param.upper, kInfinity);
     if (info->lower > info->upper) {
-      issues_.Add(param.lower.location,
-                  Text("the bounds of ", Quoted(param), " are crossed: ", info->lower,
-                               " > ", info->upper),
-                  "write: in [lower, upper]");
+      issues_.Add(
+          param.lower.location,
+          Text("the bounds of ", Quoted(param), " are crossed: ", info->lower, " > ", info->upper),
+          "write: in [lower, upper]");
       return;
     }
     for (double element : info->defaults) {
       if (element >= info->lower && element <= info->upper) continue;
       const bool given = !param.value.empty();
       issues_.Add(given ? param.value.location : param.location,
-                  Text("the default ", element, " of ", Quoted(param),
-                               " is outside its bounds [", info->lower, ", ", info->upper, "]"),
+                  Text("the default ", element, " of ", Quoted(param), " is outside its bounds [",
+                       info->lower, ", ", info->upper, "]"),
                   given ? "" : "without a default the value is 0");
       return;
     }
@@ -257,9 +257,8 @@ class ModelLowering {
           value == kNoValue
               ? ""
               : DeclarationHint("state", state, lowering.builder().shape(value), shape);
-      const ValueId fitted =
-          Fit(&lowering, value, state.value, shape,
-              Text("the initial value of ", Quoted(state)), Quoted(state), hint);
+      const ValueId fitted = Fit(&lowering, value, state.value, shape,
+                                 Text("the initial value of ", Quoted(state)), Quoted(state), hint);
       if (fitted != kNoValue) lowering.builder().Result(fitted, 0, tensors_.states[i]->offset);
     }
     model_.init = std::move(lowering.builder()).Build();
@@ -275,12 +274,9 @@ class ModelLowering {
     for (const StateSyntax& state : syntax_.states) {
       if (state.equation >= 0) roots.push_back(syntax_.equations[state.equation].value);
     }
-    // Lets nothing needs are lowered too, last, for the issues they may have.
-    for (const LetSyntax& let : syntax_.lets) roots.push_back(let.value);
     ExpressionLowering lowering(&syntax_, &tensors_, kRhsInputs,
                                 MakeBuilder("rhs", "dy", num_states_), &issues_);
     lowering.LowerLetsNeededBy(roots);
-    LowerUnusedLets(&lowering);
     for (size_t i = 0; i < syntax_.states.size(); ++i) {
       const StateSyntax& state = syntax_.states[i];
       if (state.equation < 0) continue;
@@ -293,13 +289,12 @@ class ModelLowering {
                                  Text("state ", Quoted(state)), "");
       if (fitted != kNoValue) lowering.builder().Result(fitted, 0, tensors_.states[i]->offset);
     }
+    // Lets no equation needs are lowered last, for the issues they may have.
+    std::vector<Expression> lets;
+    for (const LetSyntax& let : syntax_.lets) lets.push_back(let.value);
+    lowering.LowerLetsNeededBy(lets);
+    lowering.LowerRemainingLets();
     model_.rhs = std::move(lowering.builder()).Build();
-  }
-
-  void LowerUnusedLets(ExpressionLowering* lowering) {
-    for (const LetSyntax& let : syntax_.lets) {
-      if (!let.broken) lowering->Lower(let.value);
-    }
   }
 
   void LowerOutputs() {
@@ -318,10 +313,9 @@ class ModelLowering {
       info.location = output.location;
       info.shape = lowering.builder().shape(value);
       const ValueId fitted =
-          Fit(&lowering, value, output.value, info.shape, Text("output ", Quoted(output)),
-              "", "");
-      if (fitted == kNoValue || !Place(info.shape, limits::kMaxTensorElements, "outputs", output,
-                                       &size, &info.offset)) {
+          Fit(&lowering, value, output.value, info.shape, Text("output ", Quoted(output)), "", "");
+      if (fitted == kNoValue ||
+          !Place(info.shape, limits::kMaxTensorElements, "outputs", output, &size, &info.offset)) {
         continue;
       }
       lowering.builder().Result(fitted, 0, info.offset);

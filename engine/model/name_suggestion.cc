@@ -10,6 +10,7 @@ namespace {
 
 constexpr int kEdit = 2;        // cost of one edit
 constexpr int kCaseChange = 1;  // half an edit
+constexpr int kSwap = 1;        // of neighbours, likewise
 
 // Optimal string alignment distance; `limit` or more comes back as `limit`.
 int Distance(std::string_view a, std::string_view b, int limit) {
@@ -17,6 +18,7 @@ int Distance(std::string_view a, std::string_view b, int limit) {
   if (size_difference * kEdit >= limit) return limit;
   std::vector<int> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) above[j] = static_cast<int>(j) * kEdit;
+  int smallest_above = 0;
   for (size_t i = 1; i <= a.size(); ++i) {
     row[0] = static_cast<int>(i) * kEdit;
     int smallest = row[0];
@@ -29,11 +31,12 @@ int Distance(std::string_view a, std::string_view b, int limit) {
       }
       row[j] = std::min({above[j - 1] + change, above[j] + kEdit, row[j - 1] + kEdit});
       if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-        row[j] = std::min(row[j], before[j - 2] + kEdit);
+        row[j] = std::min(row[j], before[j - 2] + kSwap);
       }
       smallest = std::min(smallest, row[j]);
     }
-    if (smallest >= limit) return limit;
+    if (smallest >= limit && smallest_above + kSwap >= limit) return limit;
+    smallest_above = smallest;
     before.swap(above);
     above.swap(row);
   }

@@ -8,8 +8,8 @@
 
 namespace costate {
 
-// The candidate fewest edits away from `name` (insert, delete, replace, swap of neighbours;
-// a change of case counts half), the first of equals; empty if none is near. Near means at most
+// The candidate fewest edits away from `name` (insert, delete, replace; a swap of neighbours and a
+// change of case count half), the first of equals; empty if none is near. Near means at most
 // one edit per three characters of the name, at least one. O(candidates * size^2) at worst.
 std::string NearestName(std::string_view name, const std::vector<std::string_view>& candidates);
 

@@ -14,8 +14,9 @@ ParsedModel ParseModel(std::string_view text) {
   ParsedModel parsed;
   IssueList issues;
   if (static_cast<int64_t>(text.size()) > limits::kMaxModelTextBytes) {
-    issues.Add({1, 1, 1}, Text("the text has ", text.size(), " bytes, at most ",
-                                       limits::kMaxModelTextBytes, " are allowed"),
+    issues.Add({1, 1, 1},
+               Text("the text has ", text.size(), " bytes, at most ", limits::kMaxModelTextBytes,
+                    " are allowed"),
                "give large tables as parameter values instead");
     parsed.issues = issues.Take();
     return parsed;

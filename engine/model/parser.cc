@@ -82,8 +82,8 @@ class StatementParser {
     if (token.kind != TokenKind::kName) {
       syntax_.lost_declarations = true;
       if (tokens_.AtStatementEnd()) {
-        expressions_.Fail(tokens_.Previous(), Text("expected a name after ",
-                                                           tokens_.Describe(tokens_.Previous())));
+        expressions_.Fail(tokens_.Previous(),
+                          Text("expected a name after ", tokens_.Describe(tokens_.Previous())));
       } else {
         expressions_.FailExpecting("a name");
       }
@@ -166,8 +166,7 @@ class StatementParser {
     } else if (tokens_.AtStatementEnd()) {
       const std::string name(syntax_.names[state->name]);
       issues_.Add(state->location, Text("state '", name, "' has no initial value"),
-                  Text("write: state ", name, state->extents.empty() ? "" : "[...]",
-                               " = 0"));
+                  Text("write: state ", name, state->extents.empty() ? "" : "[...]", " = 0"));
       state->broken = true;
     }
     if (!expressions_.failed() && tokens_.At(TokenKind::kIn)) {
@@ -248,8 +247,7 @@ class StatementParser {
     }
     if (tokens_.At(TokenKind::kOpenBracket)) {
       return expressions_.Fail(tokens_.Peek(), "an equation is for the whole state",
-                               Text("write: ", syntax_.names[equation->name],
-                                            "' = [..., ...]"));
+                               Text("write: ", syntax_.names[equation->name], "' = [..., ...]"));
     }
     if (!tokens_.Accept(TokenKind::kAssign)) {
       return expressions_.FailExpecting(
@@ -295,8 +293,9 @@ class StatementParser {
       const std::string near = NearestName(name, {"model", "param", "state", "let", "fun", "output",
                                                   "event", "input", "noise", "control"});
       const std::string hint =
-          !near.empty() ? Text("did you mean '", near, "'?")
-                        : "a statement begins with model, param, state, let, fun, output or name' =";
+          !near.empty()
+              ? Text("did you mean '", near, "'?")
+              : "a statement begins with model, param, state, let, fun, output or name' =";
       expressions_.Fail(token, Text("unknown kind of statement '", name, "'"), hint);
       return DeclareBroken();
     }
@@ -351,8 +350,7 @@ class StatementParser {
   void RefuseStatement() {
     last_ = nullptr;
     const Token token = tokens_.Peek();
-    expressions_.Fail(token,
-                      Text("a statement cannot begin with ", tokens_.Describe(token)),
+    expressions_.Fail(token, Text("a statement cannot begin with ", tokens_.Describe(token)),
                       "a statement begins with model, param, state, let, fun, output or name' =");
     if (token.kind == TokenKind::kBad) syntax_.lost_declarations = true;
     tokens_.Next();

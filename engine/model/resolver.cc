@@ -157,7 +157,8 @@ class Resolver {
       const std::string name(syntax_.names[equation.name]);
       if (name == "t") {
         if (!equation.broken) {
-          issues_.Add(equation.location, "'t' is the time and has no equation", "its derivative is 1");
+          issues_.Add(equation.location, "'t' is the time and has no equation",
+                      "its derivative is 1");
         }
         equation.broken = true;
         continue;
@@ -189,9 +190,9 @@ class Resolver {
       if (!has_equation[state.name]) without_equation.push_back(syntax_.names[state.name]);
     }
     const std::string near = NearestName(name, without_equation);
-    issues_.Add(equation.location, Text("equation for '", name, "', which is not declared"),
-                near.empty() ? Text("add: state ", name, " = 0")
-                             : Text("did you mean '", near, "'?"));
+    issues_.Add(
+        equation.location, Text("equation for '", name, "', which is not declared"),
+        near.empty() ? Text("add: state ", name, " = 0") : Text("did you mean '", near, "'?"));
     if (!near.empty()) excused_.push_back(near);
   }
 
@@ -230,15 +231,15 @@ class Resolver {
     const std::string name = Quoted(equation.name);
     const Declaration& declared = DeclarationAt(symbol);
     if (equation.assigned) {
-      issues_.Add(equation.location, Text(name, " has a value already"),
-                  Text("it is ", KindName(symbol.kind), ", declared on line ",
-                               declared.location.line));
+      issues_.Add(
+          equation.location, Text(name, " has a value already"),
+          Text("it is ", KindName(symbol.kind), ", declared on line ", declared.location.line));
       return;
     }
     issues_.Add(equation.location,
                 Text("equation for ", name, ", which is ", KindName(symbol.kind)),
                 Text("only a state has an equation; declare it as: state ",
-                             syntax_.names[equation.name], " = ..."));
+                     syntax_.names[equation.name], " = ..."));
   }
 
   void ResolveDeclarations() {
@@ -338,7 +339,12 @@ class Resolver {
       return;
     }
     const int builtin = FindBuiltin(syntax_.names[node->name]);
-    if (builtin < 0) return NoteUnknown(*node);
+    if (builtin < 0) {
+      const bool silent =
+          !argument && symbol.kind != RefKind::kUnresolved && DeclarationAt(symbol).broken;
+      if (!silent) NoteUnknown(*node);
+      return;
+    }
     const Builtin& signature = Builtins()[builtin];
     if (node->num_children < signature.min_arguments ||
         node->num_children > signature.max_arguments) {
@@ -358,12 +364,12 @@ class Resolver {
   }
 
   void ReportArgumentCount(const Node& node, int least, int most, const std::string& signature) {
-    const std::string wanted = least == most          ? Text(least)
-                               : most == kAnyNumber   ? Text("at least ", least)
-                                                      : Text(least, " to ", most);
+    const std::string wanted = least == most        ? Text(least)
+                               : most == kAnyNumber ? Text("at least ", least)
+                                                    : Text(least, " to ", most);
     issues_.Add(node.location,
-                Text(Quoted(node.name), " takes ", wanted,
-                             most == 1 ? " argument" : " arguments", ", got ", node.num_children),
+                Text(Quoted(node.name), " takes ", wanted, most == 1 ? " argument" : " arguments",
+                     ", got ", node.num_children),
                 Text("write: ", signature));
   }
 
@@ -386,8 +392,7 @@ class Resolver {
         issues_.Add(unknown.first, "");
         return;
       }
-      const std::string uses =
-          unknown.uses > 1 ? Text(" (used ", unknown.uses, " times)") : "";
+      const std::string uses = unknown.uses > 1 ? Text(" (used ", unknown.uses, " times)") : "";
       if (unknown.call) {
         ReportUnknownFunction(name, unknown, uses);
       } else {
@@ -407,8 +412,7 @@ class Resolver {
     }
     if (argument || value.kind != RefKind::kUnresolved) {
       const RefKind kind = argument ? RefKind::kArgument : value.kind;
-      issues_.Add(unknown.first,
-                  Text(Quoted(name), " is ", KindName(kind), ", not a function"),
+      issues_.Add(unknown.first, Text(Quoted(name), " is ", KindName(kind), ", not a function"),
                   Text("for a product write ", syntax_.names[name], "*(...)"));
       return;
     }

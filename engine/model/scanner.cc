@@ -22,15 +22,24 @@ struct Word {
 };
 
 constexpr Word kWords[] = {
-    {"model", TokenKind::kModel},     {"param", TokenKind::kParam},
-    {"state", TokenKind::kState},     {"let", TokenKind::kLet},
-    {"fun", TokenKind::kFun},         {"output", TokenKind::kOutput},
-    {"in", TokenKind::kIn},           {"if", TokenKind::kIf},
-    {"then", TokenKind::kThen},       {"else", TokenKind::kElse},
-    {"and", TokenKind::kAnd},         {"or", TokenKind::kOr},
-    {"not", TokenKind::kNot},         {"input", TokenKind::kReserved},
-    {"event", TokenKind::kReserved},  {"noise", TokenKind::kReserved},
-    {"control", TokenKind::kReserved}, {"algebraic", TokenKind::kReserved},
+    {"model", TokenKind::kModel},
+    {"param", TokenKind::kParam},
+    {"state", TokenKind::kState},
+    {"let", TokenKind::kLet},
+    {"fun", TokenKind::kFun},
+    {"output", TokenKind::kOutput},
+    {"in", TokenKind::kIn},
+    {"if", TokenKind::kIf},
+    {"then", TokenKind::kThen},
+    {"else", TokenKind::kElse},
+    {"and", TokenKind::kAnd},
+    {"or", TokenKind::kOr},
+    {"not", TokenKind::kNot},
+    {"input", TokenKind::kReserved},
+    {"event", TokenKind::kReserved},
+    {"noise", TokenKind::kReserved},
+    {"control", TokenKind::kReserved},
+    {"algebraic", TokenKind::kReserved},
 };
 
 TokenKind WordKind(std::string_view text) {
@@ -63,16 +72,17 @@ bool ContinuesWord(uint32_t c) {
 }
 
 constexpr std::string_view kGreek[] = {
-    "alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta",     "theta", "iota",
-    "kappa", "lambda", "mu",  "nu",    "xi",      "omicron", "pi",   "rho",   "sigma",
-    "sigma", "tau",  "upsilon", "phi", "chi",     "psi",  "omega"};
+    "alpha", "beta",   "gamma",   "delta", "epsilon", "zeta",    "eta",  "theta", "iota",
+    "kappa", "lambda", "mu",      "nu",    "xi",      "omicron", "pi",   "rho",   "sigma",
+    "sigma", "tau",    "upsilon", "phi",   "chi",     "psi",     "omega"};
 
-// The word in ASCII: Greek letters by their names, other letters left out.
+// The word in ASCII, Greek letters by their names; empty if it has other letters.
 std::string SpellOut(std::string_view word) {
   std::string spelled;
   for (size_t i = 0; i < word.size();) {
     const CodePoint point = DecodeUtf8(word, i);
     const uint32_t c = point.value;
+    const size_t before = spelled.size();
     if (c < 0x80) spelled += static_cast<char>(c);
     if (c == kMicroSign) AppendText(&spelled, "mu");
     if (c >= kSubscriptZero && c <= kSubscriptZero + 9) {
@@ -80,10 +90,10 @@ std::string SpellOut(std::string_view word) {
     }
     if (c >= 0x3b1 && c <= 0x3c9) AppendText(&spelled, kGreek[c - 0x3b1]);
     if (c >= 0x391 && c <= 0x3a9) {
-      const size_t at = spelled.size();
       AppendText(&spelled, kGreek[c - 0x391]);
-      spelled[at] = absl::ascii_toupper(spelled[at]);
+      spelled[before] = absl::ascii_toupper(spelled[before]);
     }
+    if (spelled.size() == before) return "";
     i += point.num_bytes;
   }
   return spelled;
@@ -152,8 +162,7 @@ class Scanner {
   }
 
   Token MakeToken(TokenKind kind, size_t num_bytes) {
-    return {kind, static_cast<int32_t>(offset_), static_cast<int32_t>(num_bytes), line_,
-            Column()};
+    return {kind, static_cast<int32_t>(offset_), static_cast<int32_t>(num_bytes), line_, Column()};
   }
 
   void Push(TokenKind kind, size_t num_bytes) {
@@ -225,8 +234,9 @@ class Scanner {
     Push(WordKind(word), size);
     if (IsAscii(word) || !foreign_words_.insert(word).second) return;
     const std::string spelled = SpellOut(word);
-    issues_->Add(LocationOf(tokens_.back(), text_), "names are written in ASCII letters",
-                 spelled.empty() ? "" : Text("write '", spelled, "'"));
+    issues_->Add(
+        LocationOf(tokens_.back(), text_), "names are written in ASCII letters",
+        spelled.empty() ? "a to z, A to Z, digits and '_'" : Text("write '", spelled, "'"));
   }
 
   static bool IsAscii(std::string_view word) {
@@ -296,9 +306,9 @@ class Scanner {
       // One report for a run of them.
       size_t end = offset_ + 1;
       while (end < text_.size() && !DecodeUtf8(text_, end).valid) ++end;
-      PushReported(TokenKind::kBad, end - offset_, "text is not valid UTF-8",
-                   absl::StrFormat("byte 0x%02x at offset %d", static_cast<uint8_t>(Peek()),
-                                   offset_));
+      PushReported(
+          TokenKind::kBad, end - offset_, "text is not valid UTF-8",
+          absl::StrFormat("byte 0x%02x at offset %d", static_cast<uint8_t>(Peek()), offset_));
       return;
     }
     if (StartsWord(point.value)) return ScanName();
@@ -309,7 +319,7 @@ class Scanner {
     }
     const std::string message =
         Text("character ", Quoted(point.num_bytes),
-                     absl::StrFormat(" (U+%04X) is not part of the language", point.value));
+             absl::StrFormat(" (U+%04X) is not part of the language", point.value));
     for (const Lookalike& lookalike : kLookalikes) {
       if (lookalike.code != point.value) continue;
       PushReported(lookalike.kind, point.num_bytes, message, std::string(lookalike.hint));
@@ -330,25 +340,44 @@ class Scanner {
 
   static std::optional<TokenKind> SingleKind(char c) {
     switch (c) {
-      case '+': return TokenKind::kPlus;
-      case '-': return TokenKind::kMinus;
-      case '*': return TokenKind::kStar;
-      case '/': return TokenKind::kSlash;
-      case '^': return TokenKind::kCaret;
-      case '@': return TokenKind::kAt;
-      case '<': return TokenKind::kLess;
-      case '>': return TokenKind::kGreater;
-      case '=': return TokenKind::kAssign;
-      case '(': return TokenKind::kOpenParen;
-      case ')': return TokenKind::kCloseParen;
-      case '[': return TokenKind::kOpenBracket;
-      case ']': return TokenKind::kCloseBracket;
-      case ',': return TokenKind::kComma;
-      case ':': return TokenKind::kColon;
-      case '.': return TokenKind::kDot;
-      case '\'': return TokenKind::kPrime;
-      case ';': return TokenKind::kSemicolon;
-      default: return std::nullopt;
+      case '+':
+        return TokenKind::kPlus;
+      case '-':
+        return TokenKind::kMinus;
+      case '*':
+        return TokenKind::kStar;
+      case '/':
+        return TokenKind::kSlash;
+      case '^':
+        return TokenKind::kCaret;
+      case '@':
+        return TokenKind::kAt;
+      case '<':
+        return TokenKind::kLess;
+      case '>':
+        return TokenKind::kGreater;
+      case '=':
+        return TokenKind::kAssign;
+      case '(':
+        return TokenKind::kOpenParen;
+      case ')':
+        return TokenKind::kCloseParen;
+      case '[':
+        return TokenKind::kOpenBracket;
+      case ']':
+        return TokenKind::kCloseBracket;
+      case ',':
+        return TokenKind::kComma;
+      case ':':
+        return TokenKind::kColon;
+      case '.':
+        return TokenKind::kDot;
+      case '\'':
+        return TokenKind::kPrime;
+      case ';':
+        return TokenKind::kSemicolon;
+      default:
+        return std::nullopt;
     }
   }
 
@@ -378,8 +407,8 @@ class Scanner {
     } else if (c == '"') {
       size_t size = 1;
       while (Peek(size) != '"' && Peek(size) != '\n' && offset_ + size < text_.size()) ++size;
-      PushReported(TokenKind::kBad, size + (Peek(size) == '"'), "texts are not part of the language",
-                   "a comment starts with '#'");
+      PushReported(TokenKind::kBad, size + (Peek(size) == '"'),
+                   "texts are not part of the language", "a comment starts with '#'");
     } else if (c == '\\') {
       PushReported(TokenKind::kBad, 1, "unexpected character '\\'",
                    "an expression continues after an operator or inside parentheses");

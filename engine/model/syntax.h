@@ -15,12 +15,12 @@
 namespace costate {
 
 enum class NodeKind : uint8_t {
-  kNumber,     // number
-  kName,       // name; `ref` and `target` once resolved
-  kError,      // stands for what was reported
-  kNegate,     // 1 child
-  kNot,        // 1 child
-  kAdd,        // binary operators: 2 children
+  kNumber,  // number
+  kName,    // name; `ref` and `target` once resolved
+  kError,   // stands for what was reported
+  kNegate,  // 1 child
+  kNot,     // 1 child
+  kAdd,     // binary operators: 2 children
   kSubtract,
   kMultiply,
   kDivide,
@@ -47,13 +47,13 @@ enum class NodeKind : uint8_t {
 enum class RefKind : uint8_t {
   kUnresolved,  // reported, or not looked at
   kTime,
-  kConstant,   // target: index into the named constants
-  kParam,      // target: index into Syntax::params; the next ones likewise
+  kConstant,  // target: index into the named constants
+  kParam,     // target: index into Syntax::params; the next ones likewise
   kState,
   kLet,
   kFun,
-  kArgument,   // target: position in the function's argument list
-  kBuiltin,    // target: index into Builtins()
+  kArgument,  // target: position in the function's argument list
+  kBuiltin,   // target: index into Builtins()
 };
 
 using NodeId = int32_t;

@@ -47,9 +47,8 @@ absl::Status ResolveRange(const Subscript& range, int64_t axis, const Shape& sha
   const auto from_end = [&](int64_t i) { return i < 0 ? i + extent : i; };
   const int64_t start = from_end(range.start.value_or(0));
   const int64_t stop = from_end(range.stop.value_or(extent));
-  const std::string written =
-      Text(range.start.has_value() ? Text(*range.start) : "", ":",
-                   range.stop.has_value() ? Text(*range.stop) : "");
+  const std::string written = Text(range.start.has_value() ? Text(*range.start) : "", ":",
+                                   range.stop.has_value() ? Text(*range.stop) : "");
   if (start < 0 || stop < 0 || start > extent || stop > extent) {
     return Wrong("range ", written, " is outside axis ", axis, " of ", Name(shape));
   }
@@ -127,14 +126,13 @@ absl::StatusOr<ValueId> TensorBuilder::Elementwise(Op op, absl::Span<const Value
   const OpClass op_class = ClassOf(op);
   Shape joined;
   for (size_t i = 0; i < operands.size(); ++i) {
-    const bool wants_bool =
-        op_class == OpClass::Logic || (op_class == OpClass::Select && i == 0);
+    const bool wants_bool = op_class == OpClass::Logic || (op_class == OpClass::Select && i == 0);
     if (wants_bool != IsBool(operands[i])) {
       if (op_class == OpClass::Select && i == 0) {
         return Wrong("the condition of ", name, " is a number");
       }
-      return Wrong(name, wants_bool ? " takes conditions, got a number"
-                                    : " takes numbers, got a condition");
+      return Wrong(
+          name, wants_bool ? " takes conditions, got a number" : " takes numbers, got a condition");
     }
     const std::optional<Shape> next = JoinShapes(joined, shape(operands[i]));
     if (!next.has_value()) {

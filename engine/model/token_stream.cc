@@ -10,9 +10,7 @@ bool IsDeclaringWord(TokenKind kind) {
 
 // Whether the line that begins with tokens[i] is the beginning of a statement in any context.
 bool PlainlyBeginsStatement(const std::vector<Token>& tokens, size_t i) {
-  const auto kind = [&](size_t k) {
-    return k < tokens.size() ? tokens[k].kind : TokenKind::kEnd;
-  };
+  const auto kind = [&](size_t k) { return k < tokens.size() ? tokens[k].kind : TokenKind::kEnd; };
   if (IsDeclaringWord(kind(i))) return true;
   if (kind(i) == TokenKind::kReserved) return kind(i + 1) == TokenKind::kName;
   if (kind(i) != TokenKind::kName) return false;
