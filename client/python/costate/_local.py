@@ -77,6 +77,7 @@ class LocalServer:
             try:
                 port = _wait_for_port(process, port_file, timeout, log, program)
             except BaseException:
+                process.kill()
                 _stop(process, log, os.getpid())
                 raise
         return cls(process, f"127.0.0.1:{port}", program, log)

@@ -133,7 +133,7 @@ def draw(client, model, result, path):
     fig, ax = plt.subplots(figsize=(7.2, 4.3), layout="constrained")
     ax.fill_between(t, sol["in_bed"], color="#2a6f97", alpha=0.10, linewidth=0)
     ax.plot(t, sol["in_bed"], color="#2a6f97", linewidth=2, label="fitted epidemic")
-    ax.plot(DAYS, IN_BED, "o", color="#c1121f", markersize=6, label="boys in bed")
+    ax.plot(DAYS, IN_BED, "o", color="#c1121f", label="boys in bed", clip_on=False)
     b, k = result.params["b"], result.params["k"]
     ax.text(
         0.98,
