@@ -45,7 +45,6 @@ absl::Status InWireWords(const absl::Status& status, StepControl::Kind kind) {
   return FieldStatus(status.code(), WireField(*field, kind), message);
 }
 
-// Measured: see tests/benchmarks/gradient_bench.cc, "method auto".
 Method ChooseMethod(const StepControl& control, std::string* reason) {
   if (control.kind != StepControl::Kind::kAdaptive) {
     *reason = "tsit5: order 5 for six evaluations a step, on the steps that were given";

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/kernel.h"
 #include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 
@@ -22,6 +23,24 @@ double Quantile90(std::vector<double>& values) {
   const auto at = values.begin() + (values.size() * 9) / 10;
   std::nth_element(values.begin(), at, values.end());
   return *at;
+}
+
+struct LaneArrays {
+  const double *state, *next, *weight, *error;  // [n][W]
+};
+
+// sum[w] += (error / weight)^2 over the elements of lane w; no error is no ratio, whatever the
+// weight.
+template <int W>
+void AddSquaredRatios(const LaneArrays& arrays, int64_t n, double rtol, double* sum) {
+  for (int64_t at = 0; at < n * W; at += W) {
+    for (int w = 0; w < W; ++w) {
+      const double size = std::max(std::fabs(arrays.state[at + w]), std::fabs(arrays.next[at + w]));
+      const double error = arrays.error[at + w];
+      const double ratio = error / (arrays.weight[at + w] + rtol * size);
+      sum[w] += error == 0 ? 0.0 : ratio * ratio;
+    }
+  }
 }
 
 }  // namespace
@@ -52,7 +71,6 @@ absl::Status TangentCompanion::Init(const TangentSeeds& seeds) {
     RETURN_IF_ERROR(MakeBlock(seeds, column));
   }
   interpolated_.resize(n_ * lanes_);
-  square_sum_.resize(lanes_);
   const SaveAt& save = options_.save;
   if (save.kind == SaveAt::Kind::kTimes) {
     RETURN_IF_ERROR(CheckRoom(static_cast<int64_t>(save.times.size())));
@@ -160,21 +178,17 @@ double TangentCompanion::Try(const StepRecord& step) {
   return largest;
 }
 
-double TangentCompanion::ErrorRatio(Block& block) {
+double TangentCompanion::ErrorRatio(const Block& block) const {
+  double square_sum[kMaxLanes] = {};
   const double rtol = options_.control.rtol;
-  std::fill(square_sum_.begin(), square_sum_.end(), 0.0);
-  for (int64_t i = 0; i < n_; ++i) {
-    for (int w = 0; w < lanes_; ++w) {
-      const int64_t at = i * lanes_ + w;
-      const double size = std::max(std::fabs(block.state[at]), std::fabs(block.next[at]));
-      const double weight = block.weight[at] + rtol * size;
-      const double error = block.error[at];
-      const double ratio = error == 0 ? 0.0 : error / weight;
-      square_sum_[w] += ratio * ratio;
-    }
-  }
+  const LaneArrays arrays = {block.state.data(), block.next.data(), block.weight.data(),
+                             block.error.data()};
+  if (lanes_ == 8) AddSquaredRatios<8>(arrays, n_, rtol, square_sum);
+  if (lanes_ == 4) AddSquaredRatios<4>(arrays, n_, rtol, square_sum);
+  if (lanes_ == 2) AddSquaredRatios<2>(arrays, n_, rtol, square_sum);
+  if (lanes_ == 1) AddSquaredRatios<1>(arrays, n_, rtol, square_sum);
   double largest = 0;
-  for (const double sum : square_sum_) {
+  for (const double sum : square_sum) {
     if (!(sum <= std::numeric_limits<double>::max())) {
       return std::numeric_limits<double>::infinity();
     }

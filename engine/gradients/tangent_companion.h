@@ -59,7 +59,7 @@ class TangentCompanion : public StepCompanion {
 
   // Tangents of the tried step in all blocks; the largest error ratio over columns.
   double Try(const StepRecord& step);
-  double ErrorRatio(Block& block);
+  double ErrorRatio(const Block& block) const;
   bool IsFirst(const StepRecord& step) const;
   bool IsLast(const StepRecord& step) const;
   void SaveRow(const StepRecord& step, double theta);
@@ -76,7 +76,6 @@ class TangentCompanion : public StepCompanion {
   int lanes_ = 1;
   std::vector<Block> blocks_;
   std::vector<double> interpolated_;  // [n][W]
-  std::vector<double> square_sum_;    // [W]
   bool slope_known_ = false;          // Block::slope holds
   double tried_ratio_ = 0;
   std::vector<double> ratios_;      // of accepted steps

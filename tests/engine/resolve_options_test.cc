@@ -38,8 +38,12 @@ TEST(ResolveOptions, EchoesEveryDefaultAsANumber) {
 
 TEST(ResolveOptions, TightTolerancesTakeTheHighOrder) {
   Simulation simulation = Base();
-  simulation.options.control.rtol = 1e-11;
-  const auto resolved = Resolve(simulation);
+  simulation.options.control.rtol = kHighOrderRtol;
+  auto resolved = Resolve(simulation);
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->options.method, Method::kTsit5);
+  simulation.options.control.rtol = kHighOrderRtol / 10;
+  resolved = Resolve(simulation);
   ASSERT_TRUE(resolved.ok()) << resolved.status();
   EXPECT_EQ(resolved->options.method, Method::kDopri8);
   EXPECT_THAT(resolved->resolution.method_reason, HasSubstr("dopri8"));
