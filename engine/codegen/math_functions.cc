@@ -56,7 +56,7 @@ class MathBuilder {
   // taken apart as the halves of a subnormal p may be inexact.
   Value* Expm1(Value* x) {
     const Reduced r = Reduce(ClampAbove(ClampBelow(x, -45), 710));
-    Value* p = ExpM1Reduced(r);
+    Value* p = CarefulExpM1Reduced(r);
     Value* half_scale = PowerOfTwo(b_.CreateSub(r.k, I(1)));
     Value* half = Fma(half_scale, p, Sub(half_scale, C(0.5)));
     Value* sum = Add(half, half);
@@ -64,14 +64,20 @@ class MathBuilder {
     return b_.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, result, x);
   }
 
-  // With e = expm1(-2|x|) in (-1, 0]: tanh |x| = -e / (2 + e).
+  // With e = expm1(-2|x|) in (-1, 0]: tanh |x| = -e / (2 + e). Towards 1 this magnifies the
+  // rounding of e, so there, with w = 1 + e = exp(-2|x|), tanh |x| = 1 - 2 w / (1 + w).
   Value* Tanh(Value* x) {
     Value* magnitude = Abs(x);
     Value* y = ClampBelow(Mul(magnitude, C(-2)), -45);
     const Reduced r = Reduce(y);
     Value* scale = PowerOfTwo(r.k);
-    Value* e = Fma(scale, ExpM1Reduced(r), Sub(scale, C(1)));
-    Value* t = Div(b_.CreateFNeg(e), Add(e, C(2)));
+    Value* p = CarefulExpM1Reduced(r);
+    Value* e = Fma(scale, p, Sub(scale, C(1)));
+    Value* w = Fma(scale, p, scale);
+    Value* near_one = b_.CreateFCmpOLT(w, C(0.2));
+    Value* quotient = Div(b_.CreateSelect(near_one, Mul(w, C(-2)), b_.CreateFNeg(e)),
+                          b_.CreateSelect(near_one, Add(w, C(1)), Add(e, C(2))));
+    Value* t = b_.CreateSelect(near_one, Add(quotient, C(1)), quotient);
     return b_.CreateBinaryIntrinsic(llvm::Intrinsic::copysign, t, x);
   }
 
@@ -97,11 +103,13 @@ class MathBuilder {
   }
 
  private:
-  // x = k ln 2 + r with |r| <= ln(2)/2 (a little more at ties).
+  // x = k ln 2 + r + rest with |r| <= ln(2)/2 (a little more at ties), rest what r lost in
+  // rounding.
   struct Reduced {
     Value* k;        // integer
     Value* k_value;  // the same as double
     Value* r;
+    Value* rest;
   };
 
   Value* C(double x) { return llvm::ConstantFP::get(type_, x); }
@@ -131,15 +139,22 @@ class MathBuilder {
     Value* shifted = Fma(x, C(kLog2E), C(kRoundingShift));
     Value* k_value = Sub(shifted, C(kRoundingShift));
     Value* k = b_.CreateSub(Bits(shifted), I(kRoundingShiftBits));
-    Value* r = Fma(k_value, C(-kLn2High), x);
-    return {k, k_value, Fma(k_value, C(-kLn2Low), r)};
+    Value* high = Fma(k_value, C(-kLn2High), x);
+    Value* r = Fma(k_value, C(-kLn2Low), high);
+    return {k, k_value, r, Fma(k_value, C(-kLn2Low), Sub(high, r))};
   }
 
-  // exp(r) - 1 = r + r^2 q(r), q by Estrin's scheme.
+  // exp(r) - 1 = r + r^2 q(r), q by Estrin's scheme. Good enough where 1 is added.
   Value* ExpM1Reduced(const Reduced& reduced) {
+    Value* r2 = Mul(reduced.r, reduced.r);
+    return Fma(r2, Polynomial(kExpTail, reduced.r, r2), reduced.r);
+  }
+
+  // exp(r + rest) - 1 = r + (r^2 q(r) + rest).
+  Value* CarefulExpM1Reduced(const Reduced& reduced) {
     Value* r = reduced.r;
     Value* r2 = Mul(r, r);
-    return Fma(r2, Polynomial(kExpTail, r, r2), r);
+    return Add(r, Fma(r2, Polynomial(kExpTail, r, r2), reduced.rest));
   }
 
   template <size_t N>

@@ -29,20 +29,22 @@ InstructionSet Classify(const llvm::StringMap<bool>& features) {
 
 }  // namespace
 
-absl::StatusOr<HostTarget> DetectHost(bool portable) {
+absl::StatusOr<HostTarget> DetectHost(InstructionSet at_most) {
   if (!InitializeNative()) return absl::UnavailableError("LLVM has no code generator for the host");
   HostTarget host;
   host.triple = llvm::sys::getProcessTriple();
-  if (portable) {
-    host.cpu = llvm::Triple(host.triple).isX86() ? "x86-64" : "generic";
-    return host;
-  }
   host.cpu = llvm::sys::getHostCPUName().str();
+  const bool x86 = llvm::Triple(host.triple).isX86();
   const llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
   llvm::SubtargetFeatures list;
   for (const auto& feature : features) list.AddFeature(feature.first(), feature.second);
   host.features = list.getString();
-  if (llvm::Triple(host.triple).isX86()) host.instruction_set = Classify(features);
+  if (x86) host.instruction_set = Classify(features);
+  if (x86 && at_most < host.instruction_set) {
+    host.instruction_set = at_most;
+    host.cpu = at_most == InstructionSet::kAvx2 ? "x86-64-v3" : "x86-64";
+    host.features.clear();
+  }
   switch (host.instruction_set) {
     case InstructionSet::kPortable:
       host.simd_lanes = 2;

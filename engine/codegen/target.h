@@ -22,9 +22,9 @@ struct HostTarget {
   int simd_lanes = 2;  // widest register in doubles: 8, 4 or 2
 };
 
-// UNAVAILABLE when LLVM cannot emit code for the host. `portable` ignores everything the host
-// has past the baseline of its architecture (a slow target, used to test the fallbacks).
-absl::StatusOr<HostTarget> DetectHost(bool portable = false);
+// UNAVAILABLE when LLVM cannot emit code for the host. Tests restrict the instruction set to
+// try the code of lesser hosts; kPortable ignores everything past the architecture's baseline.
+absl::StatusOr<HostTarget> DetectHost(InstructionSet at_most = InstructionSet::kAvx512);
 
 // A target machine is cheap (under 0.1 ms) and must not be shared between threads.
 absl::StatusOr<std::unique_ptr<llvm::TargetMachine>> MakeTargetMachine(const HostTarget& host);

@@ -15,12 +15,13 @@ namespace costate {
 namespace {
 
 using codegen::DetectHost;
+using codegen::InstructionSet;
 using codegen::MakeCompilerFor;
 using codegen::Tuning;
 
 std::unique_ptr<Compiler> CompilerWith(const CompilerOptions& options, const Tuning& tuning = {},
-                                       bool portable = false) {
-  auto compiler = MakeCompilerFor(options, DetectHost(portable).value(), tuning);
+                                       InstructionSet at_most = InstructionSet::kAvx512) {
+  auto compiler = MakeCompilerFor(options, DetectHost(at_most).value(), tuning);
   EXPECT_TRUE(compiler.ok()) << compiler.status();
   return std::move(compiler).value();
 }
