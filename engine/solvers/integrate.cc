@@ -61,6 +61,8 @@ class Driver {
                                                     std::min(info.order, info.error_order));
       atol_ = options_.control.atol;
       if (static_cast<int64_t>(atol_.size()) != n_) atol_.resize(n_, atol_.front());
+    } else {
+      atol_.assign(n_, 1.0);
     }
     trajectories_.resize(problem_.num_trajectories);
     poll_mask_ = n_ * W >= 2048 ? 0 : 63;
@@ -285,7 +287,7 @@ class Driver {
   Output output_;
   std::unique_ptr<Stepper> stepper_;
   std::unique_ptr<InitialStep> initial_step_;
-  std::vector<double> atol_;  // [n]
+  std::vector<double> atol_;  // [n]; ones where there is no error control
   std::vector<Trajectory> trajectories_;
   absl::Status failure_;
 

@@ -58,8 +58,8 @@ class Stepper {
   // Per lane, out[W]: 0 where the new state of the tried step is finite, else NaN.
   virtual void CheckFinite(double* out) const = 0;
 
-  // The element at fault for a refused step of a lane: the first that is not finite, else the one
-  // with the largest scaled error. [0, n)
+  // The element at fault for a refused step of a lane: the first that is not finite in the earliest
+  // stage where any is, else the one with the largest scaled error. In [0, n).
   virtual int64_t WorstElement(int lane, const double* atol, double rtol) const = 0;
 
   // Moves the lanes with accept[lane] to the end of the tried step.

@@ -66,6 +66,35 @@ struct Driven {
   }
 };
 
+// Kepler's problem with attraction p[0]: positions (y0, y1), velocities (y2, y3).
+struct Kepler {
+  static constexpr int64_t kStates = 4, kParams = 1, kValues = 4;
+  template <typename S>
+  void operator()(const S& /*t*/, const S* y, const S* p, S* f) const {
+    using std::sqrt;
+    const S square = y[0] * y[0] + y[1] * y[1];
+    const S pull = p[0] / (square * sqrt(square));
+    f[0] = y[2];
+    f[1] = y[3];
+    f[2] = -(pull * y[0]);
+    f[3] = -(pull * y[1]);
+  }
+  // The orbit of semi-major axis 1 and eccentricity e through its pericentre at t = 0, for p[0]
+  // = 1.
+  static void Orbit(double t, double e, double* y) {
+    double anomaly = t + e * std::sin(t);  // E - e sin E = t
+    for (int i = 0; i < 50; ++i) {
+      anomaly -= (anomaly - e * std::sin(anomaly) - t) / (1 - e * std::cos(anomaly));
+    }
+    const double c = std::cos(anomaly), s = std::sin(anomaly), b = std::sqrt(1 - e * e);
+    const double rate = 1 / (1 - e * c);
+    y[0] = c - e;
+    y[1] = b * s;
+    y[2] = -s * rate;
+    y[3] = b * c * rate;
+  }
+};
+
 // y_i' = (i + 1) t^i p_i: y_i = y0_i + p_i t^(i+1), for i < 9.
 struct Monomials {
   static constexpr int64_t kStates = 9, kParams = 9, kValues = 9;

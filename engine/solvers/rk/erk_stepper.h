@@ -106,14 +106,16 @@ class ErkStepper final : public Stepper {
   }
 
   int64_t WorstElement(int lane, const double* atol, double rtol) const override {
-    int64_t worst = 0;
+    // What is not finite spreads from stage to stage: the earliest is at fault.
+    for (int j = 0; j < T::kStages; ++j) {
+      const int64_t element = FirstNonFinite(k_.data() + j * count(), lane);
+      if (element >= 0) return element;
+    }
+    int64_t worst = std::max<int64_t>(FirstNonFinite(y_new_.data(), lane), 0);
+    if (!std::isfinite(y_new_[worst * W + lane])) return worst;
     double largest = -1;
     for (int64_t i = 0; i < n(); ++i) {
-      const int64_t at = i * W + lane;
-      const double ratio = HasError<T>() ? SquaredRatio(at, atol[i], rtol, lane) : 0.0;
-      bool finite = std::isfinite(ratio) && std::isfinite(y_new_[at]);
-      for (int j = 0; j < T::kStages; ++j) finite = finite && std::isfinite(k_[j * count() + at]);
-      if (!finite) return i;
+      const double ratio = SquaredRatio(i * W + lane, atol[i], rtol, lane);
       if (ratio > largest) {
         largest = ratio;
         worst = i;
@@ -238,6 +240,13 @@ class ErkStepper final : public Stepper {
     for (int l = 0; l < W; ++l) {
       out[l] = ((sum[l] + sum[W + l]) + (sum[2 * W + l] + sum[3 * W + l])) * scale;
     }
+  }
+
+  int64_t FirstNonFinite(const double* values, int lane) const {
+    for (int64_t i = 0; i < n(); ++i) {
+      if (!std::isfinite(values[i * W + lane])) return i;
+    }
+    return -1;
   }
 
   void Select(const bool* take, const double* from, double* to) const {

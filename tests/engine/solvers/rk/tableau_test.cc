@@ -103,7 +103,8 @@ std::map<int, double> Residuals(const TableauView& table, const std::vector<doub
 
 TEST(Forest, CountsRootedTrees) {
   std::map<int, int> count;
-  for (const Tree& tree : Forest(9).trees()) ++count[tree.order];
+  const Forest forest(9);
+  for (const Tree& tree : forest.trees()) ++count[tree.order];
   // The number of rooted trees with n nodes (Cayley 1857).
   const std::map<int, int> expected = {{1, 1},  {2, 1},  {3, 2},   {4, 4},  {5, 9},
                                        {6, 20}, {7, 48}, {8, 115}, {9, 286}};
@@ -117,8 +118,12 @@ class TableauTest : public testing::TestWithParam<Method> {
   // Conditions hold up to `order` and fail at the next, so the order is not understated either.
   void ExpectOrder(const std::vector<double>& weights, double theta, int order) {
     for (const auto& [q, residual] : Residuals(table, weights, theta)) {
-      if (q <= order) EXPECT_LT(residual, 3e-14) << "order " << q << ", theta " << theta;
-      if (q == order + 1) EXPECT_GT(residual, 1e-7) << "order " << q << ", theta " << theta;
+      if (q <= order) {
+        EXPECT_LT(residual, 3e-14) << "order " << q << ", theta " << theta;
+      }
+      if (q == order + 1) {
+        EXPECT_GT(residual, 1e-7) << "order " << q << ", theta " << theta;
+      }
     }
   }
 };
@@ -128,7 +133,9 @@ TEST_P(TableauTest, RowSumsAreNodes) {
     double sum = 0;
     for (int j = 0; j < table.rows; ++j) {
       sum += table.a[i * table.rows + j];
-      if (j >= i) EXPECT_EQ(table.a[i * table.rows + j], 0);
+      if (j >= i) {
+        EXPECT_EQ(table.a[i * table.rows + j], 0);
+      }
     }
     EXPECT_NEAR(sum, table.c[i], 2e-14) << "row " << i;
   }
