@@ -26,9 +26,9 @@ inline constexpr ValueId kNoValue = -1;
 //
 // Simplifications are exact: each keeps the value bits for all inputs, infinities and signed
 // zeros included, and a NaN stays a NaN (its sign and payload are not promised). So x*1, x/1,
-// x-0, --x, a+(-b), select with a known condition, slices of inputs, elementwise ops of repeated
-// scalars, and folding of constants through the ops whose results are correctly rounded (add,
-// sub, mul, div, neg, sqrt); x+0 and x*0 are kept. Autodiff skips structural zeros itself.
+// x-0, --x, a+(-b), (-a)*b, select with a known condition, slices of inputs, elementwise ops of
+// repeated scalars, and folding of constants through the ops whose results are correctly rounded
+// (add, sub, mul, div, neg, sqrt); x+0 and x*0 are kept. Autodiff skips structural zeros itself.
 // The same instruction twice is the same value (hash-consing).
 //
 // Thread-safety: none.

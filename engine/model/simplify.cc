@@ -228,7 +228,16 @@ ValueId FunctionBuilder::SimplifyBinary(Instruction& instruction) {
   if (op == Op::kMul && full(b) && IsConstant(a, 1)) return b;
   if (full(a) && IsConstant(b, -1)) return Unary(Op::kNeg, a);
   if (op == Op::kMul && full(b) && IsConstant(a, -1)) return Unary(Op::kNeg, b);
+  // Signs move into constants, else outwards, where sums take them up and equal products meet.
   if (not_a != kNoValue && not_b != kNoValue) return Binary(op, not_a, not_b);
+  if (not_a != kNoValue && constant(b) != nullptr) {
+    return Binary(op, not_a, Unary(Op::kNeg, b));
+  }
+  if (not_b != kNoValue && constant(a) != nullptr) {
+    return Binary(op, Unary(Op::kNeg, a), not_b);
+  }
+  if (not_a != kNoValue) return Unary(Op::kNeg, Binary(op, not_a, b));
+  if (not_b != kNoValue) return Unary(Op::kNeg, Binary(op, a, not_b));
   return kNoValue;
 }
 

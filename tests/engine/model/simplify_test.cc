@@ -64,6 +64,10 @@ TEST_F(SimplifyTest, Signs) {
   EXPECT_EQ(b.Binary(Op::kAdd, minus_x, y), b.Binary(Op::kSub, y, x));
   EXPECT_EQ(b.Binary(Op::kSub, x, minus_y), b.Binary(Op::kAdd, x, y));
   EXPECT_EQ(b.Binary(Op::kMul, minus_x, minus_y), b.Binary(Op::kMul, x, y));
+  EXPECT_EQ(b.Binary(Op::kMul, minus_x, y), b.Unary(Op::kNeg, b.Binary(Op::kMul, x, y)));
+  EXPECT_EQ(b.Binary(Op::kDiv, minus_x, b.Constant(18)), b.Binary(Op::kDiv, x, b.Constant(-18)));
+  EXPECT_EQ(b.Binary(Op::kDiv, one, minus_y), b.Binary(Op::kDiv, b.Constant(-1), y));
+  EXPECT_EQ(b.Binary(Op::kDiv, x, minus_y), b.Unary(Op::kNeg, b.Binary(Op::kDiv, x, y)));
   EXPECT_EQ(b.Binary(Op::kDiv, minus_x, minus_y), b.Binary(Op::kDiv, x, y));
 }
 
