@@ -1,13 +1,20 @@
 // The stepping loop against hand-written C++, and lanes against single trajectories.
 #include <cstdio>
+#include <cstdlib>
+#include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "engine/engine.h"
+#include "engine/evaluator_factory.h"
+#include "engine/model/model.h"
 #include "engine/solvers/integrate.h"
 #include "tests/benchmarks/reference_tsit5.h"
 #include "tests/benchmarks/report.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
@@ -16,13 +23,15 @@ namespace {
 constexpr double kLorenzParams[] = {10, 28, 8.0 / 3};
 constexpr double kStart[] = {1, 0, 0};
 
+template <typename T>
+T Must(absl::StatusOr<T> value) {
+  if (value.ok()) return *std::move(value);
+  std::fprintf(stderr, "%s\n", value.status().ToString().c_str());
+  std::exit(1);
+}
+
 std::vector<Trajectory> Solve(const Problem& problem, const SolveOptions& options) {
-  absl::StatusOr<std::vector<Trajectory>> result = Integrate(problem, options);
-  if (!result.ok()) {
-    std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
-    std::abort();
-  }
-  return *std::move(result);
+  return Must(Integrate(problem, options));
 }
 
 SolveOptions Tight() {
@@ -81,10 +90,21 @@ void ManyTrajectories(BenchTable& table, const VectorField& field, const std::st
             "1/s", "the same at W = 1", 1e9 * kBatch / times.first_ns, ">= 2.5x");
 }
 
+std::shared_ptr<const Model> Compile(Engine& engine) {
+  std::ifstream stream(COSTATE_SOURCE_DIR "/tests/problems/lorenz.ode");
+  std::ostringstream text;
+  text << stream.rdbuf();
+  return Must(engine.Compile(ParseModel(text.str()).ir));
+}
+
 void Run() {
   BenchTable table("Solving");
-  const FunctionMap<Lorenz> by_hand;
+  const GenericMap<Lorenz> by_hand;
+  Engine engine({.evaluator = Must(MakeEvaluator({}))});
+  const std::shared_ptr<const Model> model = Compile(engine);
+  OneTrajectory(table, model->rhs(), "compiled");
   OneTrajectory(table, by_hand, "C++ field");
+  ManyTrajectories(table, model->rhs(), "compiled");
   ManyTrajectories(table, by_hand, "C++ field");
 }
 

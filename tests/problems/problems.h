@@ -1,6 +1,6 @@
 // Test problems as generic C++ functions, with their solutions where these are known.
 //
-// Each is the F of a FunctionMap. Solution(t, y0, p, y) is exact for t0 = 0.
+// Each is the F of a GenericMap. Solution(t, y0, p, y) is exact for t0 = 0.
 #ifndef COSTATE_TESTS_PROBLEMS_PROBLEMS_H_
 #define COSTATE_TESTS_PROBLEMS_PROBLEMS_H_
 

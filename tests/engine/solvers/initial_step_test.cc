@@ -4,14 +4,14 @@
 #include <limits>
 
 #include "gtest/gtest.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
 namespace {
 
 double Choose(double y0, double k, int order, double longest, double rtol) {
-  const FunctionMap<Decay> field;
+  const GenericMap<Decay> field;
   InitialStep initial(*field.Get(MapKernel::kValue, 1), 1, order);
   const double atol[] = {1e-9};
   const double* f = initial.Derivative(0, &y0, &k);

@@ -10,7 +10,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/engine/solvers/solve_testing.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
@@ -25,7 +25,7 @@ double LogisticAt(double t) {
 }
 
 TEST(Save, KeepsTheEnd) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   const Trajectory s = Solve(field, kLogistic, Adaptive(Method::kTsit5, 1e-9, 1e-12))[0];
   EXPECT_EQ(s.times, std::vector<double>{4});
   ASSERT_EQ(s.states.size(), 1u);
@@ -39,7 +39,7 @@ TEST(Save, KeepsTheEnd) {
 }
 
 TEST(Save, KeepsTimesWithEndsAndRepetitions) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   for (const Method method : AllMethods()) {
     if (GetMethodInfo(method).order < 3 || GetMethodInfo(method).error_order == 0) continue;
     SolveOptions options = Adaptive(method, 1e-8, 1e-10);
@@ -57,7 +57,7 @@ TEST(Save, KeepsTimesWithEndsAndRepetitions) {
 
 // What is saved does not change the steps: the end is the same with and without.
 TEST(Save, DoesNotChangeTheSteps) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   const OwnedProblem problem{.t1 = {10}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
   for (const Method method : {Method::kTsit5, Method::kDopri8, Method::kRalston3}) {
     SolveOptions options = Adaptive(method, 1e-6, 1e-9);
@@ -74,7 +74,7 @@ TEST(Save, DoesNotChangeTheSteps) {
 }
 
 TEST(Save, KeepsEveryNthStepAndTheEnd) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   SolveOptions options = FixedSteps(Method::kRk4, 0.5);
   SaveSteps(&options);
   EXPECT_EQ(Solve(field, kLogistic, options)[0].times,
@@ -88,7 +88,7 @@ TEST(Save, KeepsEveryNthStepAndTheEnd) {
 }
 
 TEST(Save, TakesNoTimes) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   SolveOptions options = FixedSteps(Method::kRk4, 0.5);
   SaveTimes(&options, {});
   const Trajectory s = Solve(field, kLogistic, options)[0];
@@ -110,7 +110,7 @@ struct CollectingSink : SaveSink {
 };
 
 TEST(Save, GoesToTheSink) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   SolveOptions options = Adaptive(Method::kTsit5, 1e-8, 1e-10);
   SaveTimes(&options, {0, 1, 2, 4});
   const Trajectory kept = Solve(field, kLogistic, options)[0];
@@ -126,7 +126,7 @@ TEST(Save, GoesToTheSink) {
 }
 
 TEST(Save, ErrorOfTheSinkEndsTheSolve) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   SolveOptions options = Adaptive(Method::kTsit5, 1e-8, 1e-10);
   SaveTimes(&options, {0, 1, 2, 4});
   CollectingSink sink;
@@ -142,7 +142,7 @@ TEST(Save, ErrorOfTheSinkEndsTheSolve) {
 // ---------------------------------------------------------------------------------------
 
 TEST(FixedStep, TimesAreMultiplesAndTheLastIsShortened) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   OwnedProblem problem = kLogistic;
   problem.t1 = {1};
   SolveOptions options = FixedSteps(Method::kHeun, 0.3);
@@ -160,7 +160,7 @@ TEST(FixedStep, TimesAreMultiplesAndTheLastIsShortened) {
 }
 
 TEST(FixedStep, ManyStepsDoNotDrift) {
-  const FunctionMap<Decay> field;
+  const GenericMap<Decay> field;
   const OwnedProblem problem{.t1 = {1000}, .y0 = {1}, .params = {0.001}};
   SolveOptions options = FixedSteps(Method::kEuler, 0.01);
   options.return_grid = true;
@@ -170,7 +170,7 @@ TEST(FixedStep, ManyStepsDoNotDrift) {
 }
 
 TEST(AdaptiveStep, EndsExactlyWithoutATinyStep) {
-  const FunctionMap<Oscillator> field;
+  const GenericMap<Oscillator> field;
   for (const double t1 : {0.7, 3.3, 10.0, -5.0}) {
     const OwnedProblem problem{.t1 = {t1}, .y0 = {1, 0}, .params = {2}};
     SolveOptions options = Adaptive(Method::kTsit5, 1e-7, 1e-9);
@@ -186,7 +186,7 @@ TEST(AdaptiveStep, EndsExactlyWithoutATinyStep) {
 }
 
 TEST(AdaptiveStep, KeepsItsBounds) {
-  const FunctionMap<Oscillator> field;
+  const GenericMap<Oscillator> field;
   const OwnedProblem problem{.t1 = {5}, .y0 = {1, 0}, .params = {2}};
   SolveOptions options = Adaptive(Method::kTsit5, 1e-4, 1e-6);
   options.return_grid = true;
@@ -202,7 +202,7 @@ TEST(AdaptiveStep, KeepsItsBounds) {
 
 // Tolerances per element: a state that is left alone (atol = infinity in effect) costs no steps.
 TEST(AdaptiveStep, WeighsStatesByTheirOwnTolerance) {
-  const FunctionMap<Driven> field;
+  const GenericMap<Driven> field;
   const OwnedProblem problem{.t1 = {2}, .y0 = {1, 5}, .params = {3}};
   SolveOptions options = Adaptive(Method::kTsit5, 0, 1e-9);
   const int64_t both = Solve(field, problem, options)[0].stats.accepted_steps;
@@ -215,7 +215,7 @@ TEST(AdaptiveStep, WeighsStatesByTheirOwnTolerance) {
 }
 
 TEST(AdaptiveStep, EveryControllerSolves) {
-  const FunctionMap<Kepler> field;
+  const GenericMap<Kepler> field;
   OwnedProblem problem{.t1 = {20}, .y0 = {0, 0, 0, 0}, .params = {1}};
   Kepler::Orbit(0, 0.7, problem.y0.data());
   double exact[4];
@@ -237,7 +237,7 @@ TEST(AdaptiveStep, EveryControllerSolves) {
 // ---------------------------------------------------------------------------------------
 
 TEST(Grid, ReplaysATrajectoryBitForBit) {
-  const FunctionMap<Tangle> field;
+  const GenericMap<Tangle> field;
   // Times of both signs and sizes, so that t + h and t_next - t round.
   const OwnedProblem problem{
       .t0 = {-0.7}, .t1 = {2.1}, .y0 = {0.9, -0.4, 0.7}, .params = {1.1, 0.6, -0.8, 0.5}};
@@ -260,7 +260,7 @@ TEST(Grid, ReplaysATrajectoryBitForBit) {
 }
 
 TEST(Grid, OfOneTimeTakesNoStep) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   OwnedProblem problem = kLogistic;
   problem.t1 = {0};
   SolveOptions options;
@@ -270,7 +270,7 @@ TEST(Grid, OfOneTimeTakesNoStep) {
 }
 
 TEST(EmptySpan, TakesNoStep) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   OwnedProblem problem = kLogistic;
   problem.t0 = problem.t1 = {3};
   for (SolveOptions options : {Adaptive(Method::kTsit5, 1e-6, 1e-9), FixedSteps(Method::kRk4, 1)}) {
@@ -329,7 +329,7 @@ TEST_P(BatchTest, EqualsSinglesBitForBit) {
   options.return_grid = true;
   SaveSteps(&options, 2);
   for (const int width : {1, 2, 4, 8}) {
-    const FunctionMap<Lorenz> field(Lorenz(), width);
+    const GenericMap<Lorenz> field(Lorenz(), width);
     const std::vector<Trajectory> together = Solve(field, batch, options);
     for (int64_t b = 0; b < batch.batch; ++b) {
       const Trajectory alone = Solve(field, Single(batch, b), options)[0];
@@ -349,7 +349,7 @@ TEST_P(BatchTest, DoesNotDependOnItsOrder) {
     reversed.y0.insert(reversed.y0.end(), one.y0.begin(), one.y0.end());
     reversed.params.insert(reversed.params.end(), one.params.begin(), one.params.end());
   }
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   SolveOptions options = GetMethodInfo(GetParam()).error_order > 0
                              ? Adaptive(GetParam(), 1e-4, 1e-6)
                              : FixedSteps(GetParam(), 0.013);
@@ -365,7 +365,7 @@ INSTANTIATE_TEST_SUITE_P(All, BatchTest,
                          });
 
 TEST(Batch, SharesTimesParametersAndSavedTimes) {
-  const FunctionMap<Decay> field;
+  const GenericMap<Decay> field;
   OwnedProblem problem{.t1 = {1}, .y0 = {}, .params = {0.7}, .batch = 20};
   for (int b = 0; b < 20; ++b) problem.y0.push_back(b);
   SolveOptions options = Adaptive(Method::kDopri5, 1e-8, 1e-10);
@@ -380,7 +380,7 @@ TEST(Batch, SharesTimesParametersAndSavedTimes) {
 
 TEST(Batch, SavesToTheSinkInOrderForEachTrajectory) {
   const OwnedProblem batch = UnevenBatch(20);
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   SolveOptions options = Adaptive(Method::kTsit5, 1e-4, 1e-6);
   SaveSteps(&options);
   const std::vector<Trajectory> kept = Solve(field, batch, options);
@@ -396,7 +396,7 @@ TEST(Batch, SavesToTheSinkInOrderForEachTrajectory) {
 }
 
 TEST(Batch, RefusesMoreOutputThanTheLimit) {
-  const FunctionMap<Decay> field;
+  const GenericMap<Decay> field;
   const std::vector<double> y0(1000000, 1.0), t0 = {0}, t1 = {1}, p = {1};
   Problem problem;
   problem.field = &field;
@@ -438,7 +438,7 @@ struct Watcher : StepCompanion {
 };
 
 TEST(Companion, SeesEveryStepAndSavedValue) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   SolveOptions options = Adaptive(Method::kTsit5, 1e-6, 1e-8);
   options.return_grid = true;
   SaveTimes(&options, {0, 1, 1, 4});
@@ -456,7 +456,7 @@ TEST(Companion, SeesEveryStepAndSavedValue) {
 }
 
 TEST(Companion, ErrorRefusesSteps) {
-  const FunctionMap<Logistic> field;
+  const GenericMap<Logistic> field;
   SolveOptions options = Adaptive(Method::kTsit5, 1e-3, 1e-3);
   options.return_grid = true;
   Watcher watcher;

@@ -10,7 +10,7 @@
 #include "gtest/gtest.h"
 #include "tests/engine/solvers/method_suite.h"
 #include "tests/engine/solvers/solve_testing.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
@@ -121,7 +121,7 @@ TEST_P(MethodTest, DeclaresItsClaims) {
 constexpr double kEccentricity = 0.5;
 
 double KeplerError(Method method, double steps, const SaveAt& save) {
-  const FunctionMap<Kepler> field;
+  const GenericMap<Kepler> field;
   OwnedProblem problem{.t1 = {2}, .y0 = {0, 0, 0, 0}, .params = {1}};
   Kepler::Orbit(0, kEccentricity, problem.y0.data());
   SolveOptions options = FixedSteps(method, 2 / steps);
@@ -165,7 +165,7 @@ TEST_P(MethodTest, HasItsOrderBetweenSteps) {
 
 // One step from exact data has an error of order dense_order + 1 inside it.
 TEST_P(MethodTest, DenseOutputHasItsLocalOrder) {
-  const FunctionMap<Kepler> field;
+  const GenericMap<Kepler> field;
   absl::StatusOr<std::unique_ptr<Stepper>> stepper = MakeStepper(claims.method, field, 1);
   ASSERT_TRUE(stepper.ok());
   const double p[] = {1};
@@ -192,7 +192,7 @@ TEST_P(MethodTest, DenseOutputHasItsLocalOrder) {
 
 // y_i' = (i + 1) p_i t^i is integrated exactly for i < quadrature_order, and not beyond.
 TEST_P(MethodTest, IntegratesPolynomialsUpToItsOrder) {
-  const FunctionMap<Monomials> field;
+  const GenericMap<Monomials> field;
   const OwnedProblem problem{
       .t1 = {1.7}, .y0 = std::vector<double>(9, 0.0), .params = std::vector<double>(9, 1.0)};
   const Trajectory solution = Solve(field, problem, FixedSteps(claims.method, 0.85))[0];
@@ -210,7 +210,7 @@ TEST_P(MethodTest, IntegratesPolynomialsUpToItsOrder) {
 }
 
 TEST_P(MethodTest, AdaptiveErrorFollowsTheTolerance) {
-  const FunctionMap<Oscillator> field;
+  const GenericMap<Oscillator> field;
   OwnedProblem problem{.t1 = {6}, .y0 = {1, 0}, .params = {2}};
   if (claims.error_order == 0) {
     const absl::Status status =
@@ -241,7 +241,7 @@ TEST_P(MethodTest, AdaptiveErrorFollowsTheTolerance) {
 
 // Fewer evaluations with FSAL, one more to begin with.
 TEST_P(MethodTest, CountsEvaluations) {
-  const FunctionMap<Oscillator> field;
+  const GenericMap<Oscillator> field;
   const OwnedProblem problem{.t1 = {1}, .y0 = {1, 0}, .params = {2}};
   const Trajectory solution = Solve(field, problem, FixedSteps(claims.method, 0.1))[0];
   const int64_t stages = GetMethodInfo(claims.method).stages;
@@ -252,7 +252,7 @@ TEST_P(MethodTest, CountsEvaluations) {
 // Steps that hold saved values evaluate the extra stages once; their end derivative, if it is one
 // of them, begins the next step.
 TEST_P(MethodTest, CountsEvaluationsOfDenseOutput) {
-  const FunctionMap<Oscillator> field;
+  const GenericMap<Oscillator> field;
   const OwnedProblem problem{.t1 = {1}, .y0 = {1, 0}, .params = {2}};
   SolveOptions options = FixedSteps(claims.method, 0.1);
   const int64_t plain = Solve(field, problem, options)[0].stats.rhs_evaluations;
@@ -263,7 +263,7 @@ TEST_P(MethodTest, CountsEvaluationsOfDenseOutput) {
 }
 
 TEST_P(MethodTest, IntegratesBackwards) {
-  const FunctionMap<Driven> field;
+  const GenericMap<Driven> field;
   double end[2];
   const double start[] = {1, 1.5}, p[] = {1.3};
   Driven::Solution(2, start, p, end);
@@ -290,7 +290,7 @@ TEST(AllMethods, AreAllInTheSuite) {
 }
 
 TEST(MakeStepper, RefusesOtherLaneCounts) {
-  const FunctionMap<Decay> field(Decay(), 4);
+  const GenericMap<Decay> field(Decay(), 4);
   EXPECT_TRUE(MakeStepper(Method::kTsit5, field, 4).ok());
   EXPECT_TRUE(MakeStepper(Method::kTsit5, field, 1).ok());
   EXPECT_EQ(MakeStepper(Method::kTsit5, field, 2).status().code(),

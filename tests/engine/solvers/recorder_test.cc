@@ -3,7 +3,7 @@
 #include "engine/solvers/integrate.h"
 #include "gtest/gtest.h"
 #include "tests/engine/solvers/solve_testing.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
@@ -12,7 +12,7 @@ namespace {
 const OwnedProblem kProblem{.t1 = {3}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
 
 TEST(Recorder, KeepsWhatTheStepsWere) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   for (const Method method : {Method::kTsit5, Method::kDopri8, Method::kHeun}) {
     SolveOptions options = Adaptive(method, 1e-5, 1e-7);
     options.return_grid = true;
@@ -40,7 +40,7 @@ TEST(Recorder, KeepsWhatTheStepsWere) {
 }
 
 TEST(Recorder, OfAnEmptySpanHasNoSteps) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   OwnedProblem problem = kProblem;
   problem.t1 = {0};
   Recorder recorder(Method::kTsit5, 3, 1000);
@@ -54,7 +54,7 @@ TEST(Recorder, OfAnEmptySpanHasNoSteps) {
 }
 
 TEST(Recorder, StopsAtItsLimit) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   Recorder recorder(Method::kTsit5, 3, 2000);
   IntegrateHooks hooks;
   hooks.companions = {&recorder};

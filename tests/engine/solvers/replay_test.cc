@@ -12,7 +12,7 @@
 #include "engine/solvers/stepper.h"
 #include "gtest/gtest.h"
 #include "tests/engine/solvers/solve_testing.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
@@ -125,7 +125,7 @@ class ReplayTest : public testing::TestWithParam<std::tuple<Method, int>> {
 
   const Method method = std::get<0>(GetParam());
   const int lanes = std::get<1>(GetParam());
-  const FunctionMap<Tangle> field{Tangle(), lanes};
+  const GenericMap<Tangle> field{Tangle(), lanes};
   const std::vector<double> y = {0.9, -0.4, 0.7}, p = {1.1, 0.6, -0.8, 0.5};
   std::vector<double> stages, y1;
   StepRecord step;

@@ -10,7 +10,7 @@
 
 #include "gtest/gtest.h"
 #include "tests/engine/solvers/solve_testing.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
@@ -74,7 +74,7 @@ std::vector<double> Trace(Stepper& stepper, int lane) {
 
 TEST_P(StepperTest, GivesTheSameBitsInEveryLaneOfEveryWidth) {
   for (const int width : {2, 4, 8}) {
-    const FunctionMap<Tangle> field(Tangle(), width);
+    const GenericMap<Tangle> field(Tangle(), width);
     for (int lane = 0; lane < width; ++lane) {
       const std::vector<double> alone = Trace(*Make(GetParam(), field, 1), lane);
       const std::vector<double> together = Trace(*Make(GetParam(), field, width), lane);
@@ -95,7 +95,7 @@ struct Chain {
 
 template <int n>
 void ExpectSameNorms() {
-  const FunctionMap<Chain<n>> field;
+  const GenericMap<Chain<n>> field;
   std::vector<double> y, p = {0.7}, atol(n, 1e-7);
   for (int i = 0; i < n; ++i) y.push_back(std::sin(i + 1.0));
   std::unique_ptr<Stepper> one = Make(Method::kTsit5, field, 1);
@@ -128,7 +128,7 @@ TEST(Stepper, SumsElementsInOneOrderForEveryWidth) {
 
 // sum over elements of (h sum e_i k_i / weight)^2 / n, by the definition.
 TEST_P(StepperTest, SquaredErrorIsItsDefinition) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   std::unique_ptr<Stepper> stepper = Make(GetParam(), field, 1);
   const double y[] = {1, 2, 3}, p[] = {10, 28, 8.0 / 3}, atol[] = {1e-3, 1e-4, 0};
   const double t_next = 0.01, rtol = 1e-3;
@@ -161,7 +161,7 @@ struct Constant {
 };
 
 TEST_P(StepperTest, TellsWhatIsNotFinite) {
-  const FunctionMap<Constant> field;
+  const GenericMap<Constant> field;
   const double y[] = {1, 1, 1}, atol[] = {1, 1, 1};
   for (const double bad : {kInfinity, -kInfinity, std::nan(""), 1e308}) {
     std::unique_ptr<Stepper> stepper = Make(GetParam(), field, 1);
@@ -180,7 +180,7 @@ TEST_P(StepperTest, TellsWhatIsNotFinite) {
 
 // A given derivative replaces the first evaluation.
 TEST_P(StepperTest, TakesTheFirstDerivativeIfKnown) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   const double y[] = {1, 2, 3}, p[] = {10, 28, 8.0 / 3}, t_next = 0.01;
   double f[3];
   Lorenz()(0.0, y, p, f);

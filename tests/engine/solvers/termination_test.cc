@@ -11,7 +11,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/solvers/solve_testing.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
@@ -24,7 +24,7 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 TEST(Termination, SingularityIsAStepUnderflow) {
-  const FunctionMap<BlowUp> field;
+  const GenericMap<BlowUp> field;
   const OwnedProblem problem{.t1 = {2}, .y0 = {1}};
   SolveOptions options = Adaptive(Method::kTsit5, 1e-6, 1e-9);
   SaveTimes(&options, {0, 0.5, 0.75, 1.5, 2});
@@ -45,7 +45,7 @@ TEST(Termination, SingularityIsAStepUnderflow) {
 }
 
 TEST(Termination, LeavingTheDomainIsNonFinite) {
-  const FunctionMap<Torricelli> field;
+  const GenericMap<Torricelli> field;
   const OwnedProblem problem{.t1 = {5}, .y0 = {7, 1}};  // empty at t = 2
   const Trajectory s = Solve(field, problem, Adaptive(Method::kTsit5, 1e-6, 1e-9))[0];
   EXPECT_EQ(s.termination.reason, Reason::kNonFinite);
@@ -58,7 +58,7 @@ TEST(Termination, LeavingTheDomainIsNonFinite) {
 }
 
 TEST(Termination, FixedStepsEndBeforeTheFirstBadState) {
-  const FunctionMap<BlowUp> field;
+  const GenericMap<BlowUp> field;
   const OwnedProblem problem{.t1 = {10}, .y0 = {1}};
   for (const Method method : AllMethods()) {
     SolveOptions options = FixedSteps(method, 0.5);
@@ -74,7 +74,7 @@ TEST(Termination, FixedStepsEndBeforeTheFirstBadState) {
 }
 
 TEST(Termination, BadStartIsNonFiniteAtT0) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   for (const double bad : {kNaN, kInfinity, -kInfinity}) {
     OwnedProblem problem{.t0 = {1}, .t1 = {2}, .y0 = {1, bad, 1}, .params = {10, 28, 2}};
     for (SolveOptions options :
@@ -93,7 +93,7 @@ TEST(Termination, BadStartIsNonFiniteAtT0) {
 
 // Overflowing and bad parameters: the derivative is not finite at the start.
 TEST(Termination, BadDerivativeIsNonFiniteAtT0) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   for (const double bad : {kNaN, kInfinity, 1e308}) {
     const OwnedProblem problem{.t1 = {2}, .y0 = {1, 10, 1}, .params = {1, 28, -bad}};
     OwnedProblem large = problem;
@@ -109,7 +109,7 @@ TEST(Termination, BadDerivativeIsNonFiniteAtT0) {
 }
 
 TEST(Termination, MaxSteps) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   const OwnedProblem problem{.t1 = {100}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
   SolveOptions options = Adaptive(Method::kTsit5, 1e-6, 1e-9);
   options.max_steps = 50;
@@ -132,7 +132,7 @@ TEST(Termination, MaxSteps) {
 }
 
 TEST(Termination, MinStep) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   const OwnedProblem problem{.t1 = {10}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
   SolveOptions options = Adaptive(Method::kTsit5, 1e-12, 1e-12);
   options.control.min_step = 0.05;
@@ -153,7 +153,7 @@ struct Noise {
 };
 
 TEST(Termination, EndlessRefusalsEnd) {
-  const FunctionMap<Noise> field;
+  const GenericMap<Noise> field;
   const OwnedProblem problem{.t0 = {1}, .t1 = {2}, .y0 = {0}};
   SolveOptions options = Adaptive(Method::kTsit5, 1e-10, 1e-10);
   options.max_steps = 10000;
@@ -164,7 +164,7 @@ TEST(Termination, EndlessRefusalsEnd) {
 }
 
 TEST(Termination, WallBudget) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   OwnedProblem problem{.t1 = {1e9}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
   SolveOptions options = FixedSteps(Method::kRk4, 1e-2);
   options.max_steps = limits::kMaxSteps;
@@ -189,7 +189,7 @@ TEST(Termination, WallBudget) {
 }
 
 TEST(Termination, CancelledFromAnotherThread) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   const OwnedProblem problem{.t1 = {1e9}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
   SolveOptions options = FixedSteps(Method::kRk4, 1e-2);
   options.max_steps = limits::kMaxSteps;
@@ -225,7 +225,7 @@ struct CancelsItself {
 
 TEST(Termination, CancellationIsSeenAfterTheStep) {
   Cancellation cancellation;
-  const FunctionMap<CancelsItself> field(CancelsItself{.cancellation = &cancellation});
+  const GenericMap<CancelsItself> field(CancelsItself{.cancellation = &cancellation});
   IntegrateHooks hooks;
   hooks.cancellation = &cancellation;
   const Trajectory s =
@@ -236,7 +236,7 @@ TEST(Termination, CancellationIsSeenAfterTheStep) {
 
 // One bad trajectory does not touch the others of its batch.
 TEST(Termination, IsPerTrajectory) {
-  const FunctionMap<BlowUp> field;
+  const GenericMap<BlowUp> field;
   OwnedProblem problem{.t1 = {0.9}, .y0 = {}, .batch = 32};
   for (int b = 0; b < 32; ++b) problem.y0.push_back(b % 3 == 0 ? 2 : b % 3 == 1 ? kNaN : 0.5);
   const std::vector<Trajectory> s = Solve(field, problem, Adaptive(Method::kTsit5, 1e-7, 1e-9));
@@ -260,7 +260,7 @@ TEST(Termination, IsPerTrajectory) {
 // A decay into the denormal numbers takes the steps of one that stays normal: no flush to zero, no
 // storm of refusals.
 TEST(Edges, DenormalsCostNoExtraSteps) {
-  const FunctionMap<Decay> field;
+  const GenericMap<Decay> field;
   const auto steps = [&](double y0) {
     const OwnedProblem problem{.t1 = {40}, .y0 = {y0}, .params = {1}};
     const Trajectory s = Solve(field, problem, Adaptive(Method::kTsit5, 1e-6, 1e-30))[0];
@@ -280,7 +280,7 @@ TEST(Edges, DenormalsCostNoExtraSteps) {
 
 TEST(Edges, ZeroToleranceAtAZeroState) {
   // The first state stays 0: its weight is 0 and so is its error.
-  const FunctionMap<Driven> field;
+  const GenericMap<Driven> field;
   const OwnedProblem problem{.t1 = {1}, .y0 = {0, 1}, .params = {1}};
   const Trajectory s = Solve(field, problem, Adaptive(Method::kTsit5, 1e-8, 0))[0];
   EXPECT_EQ(s.termination.reason, Reason::kReachedEnd);
@@ -289,7 +289,7 @@ TEST(Edges, ZeroToleranceAtAZeroState) {
 }
 
 TEST(Edges, NegativeZeroIsKept) {
-  const FunctionMap<Decay> field;
+  const GenericMap<Decay> field;
   const OwnedProblem problem{.t1 = {1}, .y0 = {-0.0}, .params = {1}};
   SolveOptions options = Adaptive(Method::kTsit5, 1e-6, 1e-9);
   SaveTimes(&options, {0});
@@ -297,7 +297,7 @@ TEST(Edges, NegativeZeroIsKept) {
 }
 
 TEST(Edges, StiffProblemsEndByStepsNotByHanging) {
-  const FunctionMap<Decay> field;
+  const GenericMap<Decay> field;
   const OwnedProblem problem{.t1 = {1}, .y0 = {1}, .params = {1e9}};
   SolveOptions options = Adaptive(Method::kTsit5, 1e-6, 1e-9);
   options.max_steps = 1000;

@@ -8,7 +8,7 @@
 #include "engine/solvers/integrate.h"
 #include "gtest/gtest.h"
 #include "tests/engine/solvers/solve_testing.h"
-#include "tests/problems/function_map.h"
+#include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
@@ -220,7 +220,7 @@ const Case kCases[] = {{"", CHANGE{}}, {"", CHANGE{problem.params = {1, 2, 3, 4,
 ;
 
 TEST(ValidateSolve, NamesTheFieldAtFault) {
-  const FunctionMap<Lorenz> field;
+  const GenericMap<Lorenz> field;
   for (size_t i = 0; i < std::size(kCases); ++i) {
     OwnedProblem problem = kBase;
     SolveOptions options;

@@ -6,12 +6,12 @@
 //     void operator()(const S& t, const S* y, const S* p, S* value) const { value[0] = -p[0] *
 //     y[0]; }
 //   };
-//   FunctionMap<Decay> field;
+//   GenericMap<Decay> field;
 //
 // Derivatives are forward mode throughout (cotangents by all columns of the Jacobian), exact to
 // rounding.
-#ifndef COSTATE_TESTS_PROBLEMS_FUNCTION_MAP_H_
-#define COSTATE_TESTS_PROBLEMS_FUNCTION_MAP_H_
+#ifndef COSTATE_TESTS_PROBLEMS_GENERIC_MAP_H_
+#define COSTATE_TESTS_PROBLEMS_GENERIC_MAP_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -26,9 +26,9 @@
 namespace costate {
 
 template <typename F>
-class FunctionMap final : public DifferentiableMap {
+class GenericMap final : public DifferentiableMap {
  public:
-  explicit FunctionMap(F function = F(), int simd_lanes = 8)
+  explicit GenericMap(F function = F(), int simd_lanes = 8)
       : function_(std::make_shared<const F>(std::move(function))), simd_lanes_(simd_lanes) {}
 
   int64_t num_states() const override { return function_->kStates; }
@@ -196,4 +196,4 @@ class FunctionMap final : public DifferentiableMap {
 
 }  // namespace costate
 
-#endif  // COSTATE_TESTS_PROBLEMS_FUNCTION_MAP_H_
+#endif  // COSTATE_TESTS_PROBLEMS_GENERIC_MAP_H_
