@@ -39,4 +39,4 @@ EXPOSE 4310
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s \
     CMD ["costated", "--health-check=localhost:4310"]
 ENTRYPOINT ["costated"]
-CMD ["--address=0.0.0.0:4310", "--allow-insecure-bind"]
+CMD ["--address=0.0.0.0:4310", "--allow-insecure"]
