@@ -2,8 +2,10 @@
 
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "llvm/ExecutionEngine/Orc/Core.h"
 #include "llvm/ExecutionEngine/Orc/ExecutorProcessControl.h"
 #include "llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h"
@@ -20,6 +22,24 @@ absl::Status ToStatus(llvm::Error error) {
 
 }  // namespace
 
+// Why linking failed is told to the session's reporter, not to the caller; kept here for it.
+class Jit::Reports {
+ public:
+  void Add(llvm::Error error) {
+    const std::string text = llvm::toString(std::move(error));
+    absl::MutexLock lock(&mutex_);
+    text_ = text;
+  }
+  std::string last() const {
+    absl::MutexLock lock(&mutex_);
+    return text_;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  std::string text_ ABSL_GUARDED_BY(mutex_);
+};
+
 class Jit::Library : public LoadedCode {
  public:
   Library(std::shared_ptr<Jit> jit, llvm::orc::JITDylib& dylib)
@@ -35,7 +55,7 @@ class Jit::Library : public LoadedCode {
   void* entry_ = nullptr;
 };
 
-Jit::Jit() = default;
+Jit::Jit() : reports_(std::make_unique<Reports>()) {}
 
 Jit::~Jit() {
   if (session_ != nullptr) llvm::consumeError(session_->endSession());
@@ -47,7 +67,8 @@ absl::StatusOr<std::shared_ptr<Jit>> Jit::Create(const std::vector<RuntimeSymbol
   if (!control) return ToStatus(control.takeError());
   std::shared_ptr<Jit> jit(new Jit);
   jit->session_ = std::make_unique<llvm::orc::ExecutionSession>(std::move(*control));
-  jit->session_->setErrorReporter([](llvm::Error error) { llvm::consumeError(std::move(error)); });
+  jit->session_->setErrorReporter(
+      [reports = jit->reports_.get()](llvm::Error error) { reports->Add(std::move(error)); });
   jit->linker_ = std::make_unique<llvm::orc::ObjectLinkingLayer>(*jit->session_);
   jit->runtime_ = &jit->session_->createBareJITDylib("runtime");
   llvm::orc::SymbolMap map;
@@ -74,7 +95,10 @@ absl::StatusOr<std::shared_ptr<const LoadedCode>> Jit::Load(const std::vector<st
     }
   }
   auto entry = session_->lookup({&dylib}, session_->intern(entry_symbol));
-  if (!entry) return ToStatus(entry.takeError());
+  if (!entry) {
+    const std::string what = llvm::toString(entry.takeError());
+    return absl::InternalError(absl::StrCat(what, ": ", reports_->last()));
+  }
   library->set_entry(entry->getAddress().toPtr<void*>());
   return library;
 }

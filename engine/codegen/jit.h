@@ -43,9 +43,11 @@ class Jit : public std::enable_shared_from_this<Jit> {
 
  private:
   class Library;
+  class Reports;
 
   Jit();
 
+  std::unique_ptr<Reports> reports_;  // outlives the session, which writes to it
   std::unique_ptr<llvm::orc::ExecutionSession> session_;
   std::unique_ptr<llvm::orc::ObjectLinkingLayer> linker_;
   llvm::orc::JITDylib* runtime_ = nullptr;

@@ -1,4 +1,5 @@
 // Compiled code against the interpreter, and against itself at other widths, on random graphs.
+// Built twice: a short run, and a long one of COSTATE_RANDOM_FUNCTIONS functions a test.
 #include <memory>
 #include <string>
 #include <utility>
@@ -7,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/codegen/host_compiler.h"
 #include "engine/interpreter/interpreter.h"
+#include "engine/model/model.h"
 #include "gtest/gtest.h"
 #include "tests/engine/codegen/evaluation.h"
 #include "tests/engine/random_function.h"
@@ -19,9 +21,23 @@ using codegen::InstructionSet;
 using codegen::MakeCompilerFor;
 using codegen::Tuning;
 
-std::unique_ptr<Compiler> CompilerWith(const CompilerOptions& options, const Tuning& tuning = {},
-                                       InstructionSet at_most = InstructionSet::kAvx512) {
-  auto compiler = MakeCompilerFor(options, DetectHost(at_most).value(), tuning);
+constexpr uint64_t kFunctions = COSTATE_RANDOM_FUNCTIONS;
+
+struct Way {
+  std::string name = "";
+  int block_size = 256;
+  int simd_lanes = 0;
+  Tuning tuning = {};
+  InstructionSet instruction_set = InstructionSet::kAvx512;
+};
+
+void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
+
+std::unique_ptr<Compiler> CompilerOf(const Way& way) {
+  CompilerOptions options;
+  options.block_size = way.block_size;
+  options.simd_lanes = way.simd_lanes;
+  auto compiler = MakeCompilerFor(options, DetectHost(way.instruction_set).value(), way.tuning);
   EXPECT_TRUE(compiler.ok()) << compiler.status();
   return std::move(compiler).value();
 }
@@ -73,66 +89,72 @@ void CheckFunction(const Function& function, uint64_t seed, Compiler& reference,
 }
 
 TEST(RandomEquivalence, ScalarAndLanesAgreeWithTheInterpreter) {
-  const auto compiler = CompilerWith({});
+  const auto compiler = CompilerOf({});
   const KernelSpec spec = {.lanes = compiler->simd_lanes()};
-  for (uint64_t seed = 1; seed <= 700 && !testing::Test::HasFailure(); ++seed) {
+  for (uint64_t seed = 1; seed <= kFunctions && !testing::Test::HasFailure(); ++seed) {
     CheckFunction(RandomFunction(seed, {.steps = 15}), seed, *compiler, *compiler, spec);
   }
 }
 
 TEST(RandomEquivalence, ScalarFunctionsAgree) {
-  const auto compiler = CompilerWith({});
+  const auto compiler = CompilerOf({});
   const KernelSpec spec = {.lanes = compiler->simd_lanes()};
-  for (uint64_t seed = 2001; seed <= 2300 && !testing::Test::HasFailure(); ++seed) {
+  for (uint64_t seed = 10'001; seed <= 10'000 + kFunctions / 2 && !testing::Test::HasFailure();
+       ++seed) {
     CheckFunction(RandomFunction(seed, {.steps = 15, .tensors = false}), seed, *compiler, *compiler,
                   spec);
   }
 }
 
 TEST(RandomEquivalence, AnyUniformBuffersGiveTheSameBits) {
-  const auto compiler = CompilerWith({});
-  for (uint64_t seed = 3001; seed <= 3100 && !testing::Test::HasFailure(); ++seed) {
+  const auto compiler = CompilerOf({});
+  for (uint64_t seed = 20'001; seed <= 20'000 + kFunctions / 4 && !testing::Test::HasFailure();
+       ++seed) {
     const KernelSpec spec = {.lanes = compiler->simd_lanes(), .uniform_inputs = seed % 8};
     CheckFunction(RandomFunction(seed, {}), seed, *compiler, *compiler, spec);
   }
 }
 
-struct Way {
-  std::string name;
-  CompilerOptions options;
-  Tuning tuning;
-  bool portable = false;
-};
-
 class EveryWay : public testing::TestWithParam<Way> {};
 
-// Functions from a host without AVX2 come from another math library, so only the sequence of
-// operations is compared there: ScalarAndLanes on the restricted host itself.
+// A host without AVX2 takes its functions from another library, so it is compared with itself.
 TEST_P(EveryWay, GivesTheSameBits) {
   const Way& way = GetParam();
-  const auto other = CompilerWith(way.options, way.tuning, way.portable);
-  const auto reference =
-      way.portable ? CompilerWith({.simd_lanes = 1}, {}, true) : CompilerWith({});
-  for (uint64_t seed = 4001; seed <= 4060 && !testing::Test::HasFailure(); ++seed) {
+  const auto other = CompilerOf(way);
+  const bool portable = way.instruction_set == InstructionSet::kPortable;
+  const auto reference = CompilerOf(
+      {.instruction_set = portable ? InstructionSet::kPortable : InstructionSet::kAvx512});
+  for (uint64_t seed = 30'001; seed <= 30'000 + kFunctions / 10 && !testing::Test::HasFailure();
+       ++seed) {
     const uint64_t uniform_inputs = seed % 3 == 0 ? seed % 8 : 0;
     const Function function = RandomFunction(seed, {.steps = 30});
     CheckFunction(function, seed, *reference, *other,
                   {.lanes = other->simd_lanes(), .uniform_inputs = uniform_inputs});
-    if (other->simd_lanes() > 1) CheckFunction(function, seed, *reference, *other, {});
+    CheckFunction(function, seed, *reference, *other, {});
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Ways, EveryWay,
-    testing::Values(Way{"TensorsInMemory", {}, {.register_elements = 1}},
-                    Way{"TensorsInMemoryTwoLanes", {.simd_lanes = 2}, {.register_elements = 1}},
-                    Way{"ShortTensorsInRegisters", {}, {.register_elements = 3}},
-                    Way{"NoBatches", {}, {.batch_calls = false}},
-                    Way{"TwoLanes", {.simd_lanes = 2}, {}}, Way{"FourLanes", {.simd_lanes = 4}, {}},
-                    Way{"OneInstructionBlocks", {.block_size = 1}, {}},
-                    Way{"SmallBlocksInMemory", {.block_size = 8}, {.register_elements = 1}},
-                    Way{"PortableFourLanes", {.simd_lanes = 4}, {}, true},
-                    Way{"PortableInMemory", {}, {.register_elements = 1}, true}),
+    testing::Values(
+        Way{.name = "TensorsInMemory", .tuning = {.register_elements = 1}},
+        Way{.name = "MemoryTwoLanes", .simd_lanes = 2, .tuning = {.register_elements = 1}},
+        Way{.name = "ShortTensorsInRegisters", .tuning = {.register_elements = 3}},
+        Way{.name = "NoBatches", .tuning = {.batch_calls = false}},
+        Way{.name = "TwoLanes", .simd_lanes = 2}, Way{.name = "FourLanes", .simd_lanes = 4},
+        Way{.name = "OneInstructionBlocks", .block_size = 1},
+        Way{.name = "SmallBlocksInMemory", .block_size = 8, .tuning = {.register_elements = 1}},
+        Way{.name = "Avx2", .instruction_set = InstructionSet::kAvx2},
+        Way{.name = "Avx2InMemory",
+            .simd_lanes = 8,
+            .tuning = {.register_elements = 1},
+            .instruction_set = InstructionSet::kAvx2},
+        Way{.name = "PortableFourLanes",
+            .simd_lanes = 4,
+            .instruction_set = InstructionSet::kPortable},
+        Way{.name = "PortableInMemory",
+            .tuning = {.register_elements = 1},
+            .instruction_set = InstructionSet::kPortable}),
     [](const testing::TestParamInfo<Way>& info) { return info.param.name; });
 
 }  // namespace
