@@ -406,7 +406,8 @@ absl::Status CheckHealth(const std::string& address, const std::string& tls_ca,
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kPatience);
   grpc::CompletionQueue queue;
-  ByteBuffer request;  // {}: the server as a whole
+  const grpc::Slice everything;  // no service named: the server as a whole
+  const ByteBuffer request(&everything, 1);
   const auto call =
       stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
   call->StartCall();

@@ -17,7 +17,7 @@ constexpr UnimplementedMethod kMethods[] = {
     {"costate.v1.GradientService/ComputeHvp",
      "Hessian products are not in this version; difference two calls of ComputeGradient"},
     {"costate.v1.GradientService/CheckGradient",
-     "this version has no single call for it; call ComputeGradient once with "
+     "comparisons are not in this version; call ComputeGradient once with "
      "GRADIENT_METHOD_FORWARD and once with GRADIENT_METHOD_BACKPROP and compare"},
     {"costate.v1.StabilityService/ComputeStabilityRegion", kStability},
     {"costate.v1.StabilityService/StreamStabilityRegion", kStability},

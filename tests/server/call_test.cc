@@ -1,0 +1,139 @@
+#include "server/call.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "server/environment.h"
+
+namespace costate {
+namespace {
+
+using std::chrono::steady_clock;
+
+// One batch thread, one interactive one.
+class CallTest : public ::testing::Test {
+ protected:
+  CallTest() {
+    EnvironmentOptions options;
+    options.pool.threads = 2;
+    options.pool.interactive_threads = 1;
+    environment_ = Environment::Create(options, log_).value();
+  }
+  ~CallTest() override { environment_->active_calls().WaitUntilIdle(absl::InfiniteDuration()); }
+
+  static CallOptions Options(TaskClass task_class = TaskClass::kInteractive) {
+    CallOptions options;
+    options.method = "test";
+    options.task_class = task_class;
+    options.deadline = steady_clock::now() + std::chrono::hours(1);
+    return options;
+  }
+
+  std::shared_ptr<Call> Start(const CallOptions& options, Call::Prepare prepare) {
+    auto call = std::make_shared<Call>(*environment_, options);
+    auto ended = std::make_shared<std::promise<absl::Status>>();
+    ended_ = ended->get_future();
+    call->Start(std::move(prepare), [ended](const absl::Status& status, const CallRecord&) {
+      ended->set_value(status);
+    });
+    return call;
+  }
+
+  // Runs until it is cancelled.
+  static absl::StatusOr<Work> Endless(CallContext& context) {
+    return Work{1e12, [&context] {
+                  while (!context.cancellation.cancelled()) std::this_thread::yield();
+                  return CancellationStatus(context.cancellation.reason());
+                }};
+  }
+
+  Log log_{LogLevel::kError, [](std::string_view) {}};
+  std::unique_ptr<Environment> environment_;
+  std::future<absl::Status> ended_;
+};
+
+TEST_F(CallTest, PreparesThenWorks) {
+  std::string steps;
+  Start(Options(), [&](CallContext&) -> absl::StatusOr<Work> {
+    steps += "prepare ";
+    return Work{1, [&] {
+                  steps += "work";
+                  return absl::OkStatus();
+                }};
+  });
+  EXPECT_TRUE(ended_.get().ok());
+  EXPECT_EQ(steps, "prepare work");
+}
+
+TEST_F(CallTest, EndsWithAnErrorOfEitherStep) {
+  Start(Options(), [](CallContext&) -> absl::StatusOr<Work> {
+    return absl::InvalidArgumentError("bad");
+  });
+  EXPECT_EQ(ended_.get(), absl::InvalidArgumentError("bad"));
+  Start(Options(), [](CallContext&) -> absl::StatusOr<Work> {
+    return Work{1, [] { return absl::InternalError("late"); }};
+  });
+  EXPECT_EQ(ended_.get(), absl::InternalError("late"));
+}
+
+TEST_F(CallTest, MovesCostlyWorkToTheBatchThreads) {
+  const auto hold = Start(Options(), Endless);
+  std::future<absl::Status> first = std::move(ended_);
+  while (environment_->pool().stats().running[1] == 0) std::this_thread::yield();
+  const auto waiting = Start(Options(), Endless);  // its work queues behind the first
+  while (environment_->pool().stats().queued[1] == 0) std::this_thread::yield();
+  EXPECT_EQ(environment_->pool().stats().running[0], 0);
+  waiting->Cancel(Cancellation::Reason::kClientCancelled);
+  EXPECT_EQ(ended_.get().code(), absl::StatusCode::kCancelled);  // although it never started
+  hold->Cancel(Cancellation::Reason::kShuttingDown);
+  EXPECT_EQ(first.get().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(CallTest, EndsAtItsDeadline) {
+  CallOptions options = Options();
+  options.deadline = steady_clock::now() + std::chrono::milliseconds(30);
+  Start(options, Endless);
+  EXPECT_EQ(ended_.get().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_GE(steady_clock::now(), options.deadline);
+}
+
+TEST_F(CallTest, KeepsTheFirstReason) {
+  const auto call = Start(Options(), Endless);
+  call->Cancel(Cancellation::Reason::kShuttingDown);
+  call->Cancel(Cancellation::Reason::kClientCancelled);
+  EXPECT_EQ(ended_.get().code(), absl::StatusCode::kUnavailable);
+  call->Cancel(Cancellation::Reason::kClientCancelled);  // after the end: nothing
+}
+
+TEST_F(CallTest, CancelRacesWithEveryStep) {
+  for (int round = 0; round < 300; ++round) {
+    const auto call = Start(Options(), Endless);
+    std::thread other([&] { call->Cancel(Cancellation::Reason::kClientCancelled); });
+    EXPECT_EQ(ended_.get().code(), absl::StatusCode::kCancelled);
+    other.join();
+  }
+}
+
+TEST_F(CallTest, IsRefusedWhileDraining) {
+  environment_->active_calls().StartDraining();
+  Start(Options(), Endless);
+  EXPECT_EQ(ended_.get().code(), absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(environment_->active_calls().WaitUntilIdle(absl::InfiniteDuration()));
+}
+
+TEST(CancellationStatus, HasACodeForEachReason) {
+  using Reason = Cancellation::Reason;
+  EXPECT_TRUE(CancellationStatus(Reason::kNone).ok());
+  EXPECT_EQ(CancellationStatus(Reason::kClientCancelled).code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(CancellationStatus(Reason::kDeadlineExceeded).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(CancellationStatus(Reason::kShuttingDown).code(), absl::StatusCode::kUnavailable);
+}
+
+}  // namespace
+}  // namespace costate

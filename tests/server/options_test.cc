@@ -1,0 +1,82 @@
+#include "server/options.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace costate {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(ParseCommandLine, HasSafeDefaults) {
+  const CommandLine line = ParseCommandLine({}).value();
+  EXPECT_EQ(line.server.address, "localhost:4310");
+  EXPECT_FALSE(line.server.allow_insecure);
+  EXPECT_GE(line.server.environment.pool.threads, 2);
+  EXPECT_GE(line.server.environment.pool.interactive_threads, 1);
+  EXPECT_LT(line.server.environment.pool.interactive_threads,
+            line.server.environment.pool.threads);
+  EXPECT_EQ(line.server.environment.max_message_bytes, 64 << 20);
+  EXPECT_EQ(line.log_level, LogLevel::kInfo);
+}
+
+TEST(ParseCommandLine, TakesBothForms) {
+  const CommandLine line =
+      ParseCommandLine({"--address=[::1]:0", "--threads", "8", "--drain-grace=1m30s",
+                        "--allow-insecure", "--exit-with-stdin=false", "--cache-directory=",
+                        "--log-level", "error", "--max-deadline=2h", "--port-file", "/p"})
+          .value();
+  EXPECT_EQ(line.server.address, "[::1]:0");
+  EXPECT_EQ(line.server.environment.pool.threads, 8);
+  EXPECT_EQ(line.server.environment.pool.interactive_threads, 2);
+  EXPECT_EQ(line.drain_grace, absl::Seconds(90));
+  EXPECT_TRUE(line.server.allow_insecure);
+  EXPECT_FALSE(line.exit_with_stdin);
+  EXPECT_EQ(line.server.environment.cache_directory, "");
+  EXPECT_EQ(line.log_level, LogLevel::kError);
+  EXPECT_EQ(line.server.environment.max_deadline, absl::Hours(2));
+  EXPECT_EQ(line.port_file, "/p");
+}
+
+TEST(ParseCommandLine, NamesTheFlagAtFault) {
+  const std::vector<std::pair<std::vector<std::string>, std::string>> cases = {
+      {{"--adress=x"}, "--adress: unknown flag"},
+      {{"serve"}, "serve: unknown flag"},
+      {{"--threads"}, "--threads: got nothing"},
+      {{"--threads=1"}, "--threads: got \"1\", expected an integer from 2"},
+      {{"--threads=many"}, "--threads: got \"many\""},
+      {{"--threads=2", "--interactive-threads=2"}, "--interactive-threads: got 2"},
+      {{"--max-deadline=-1s"}, "--max-deadline"},
+      {{"--max-deadline=inf"}, "--max-deadline"},
+      {{"--drain-grace=soon"}, "a duration such as"},
+      {{"--log-level=loud"}, "--log-level"},
+      {{"--help=maybe"}, "true or false"},
+      {{"--max-message-bytes=10"}, "--max-message-bytes"}};
+  for (const auto& [arguments, message] : cases) {
+    const absl::Status status = ParseCommandLine(arguments).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()), HasSubstr(message));
+  }
+}
+
+TEST(HelpText, NamesEveryFlag) {
+  for (const char* flag : {"--address", "--tls-client-ca", "--health-check", "--exit-with-stdin"}) {
+    EXPECT_THAT(HelpText(), HasSubstr(flag));
+  }
+}
+
+TEST(DefaultCacheDirectory, FollowsTheEnvironment) {
+  setenv("XDG_CACHE_HOME", "/cache", 1);
+  EXPECT_EQ(DefaultCacheDirectory(), "/cache/costate/kernels");
+  setenv("XDG_CACHE_HOME", "relative", 1);
+  setenv("HOME", "/home/someone", 1);
+  EXPECT_EQ(DefaultCacheDirectory(), "/home/someone/.cache/costate/kernels");
+  unsetenv("HOME");
+  EXPECT_EQ(DefaultCacheDirectory(), "");
+}
+
+}  // namespace
+}  // namespace costate
