@@ -204,15 +204,7 @@ absl::Status FillParams(const ModelIr& ir, const std::vector<Match>& matches,
                                     limits::kMaxSavedBytes, " bytes"));
   }
   std::vector<double> defaults(m);
-  absl::flat_hash_set<const TensorInfo*> given;
-  for (const Match& match : matches) given.insert(match.tensor);
   for (const TensorInfo& tensor : ir.params) {
-    if (tensor.defaults.empty() && !given.contains(&tensor)) {
-      return FieldStatus(absl::StatusCode::kInvalidArgument, "params",
-                         absl::StrCat("parameter ", QuoteName(tensor.name), " of shape ",
-                                      ShapeToString(tensor.shape),
-                                      " has no default in the model; give it a value"));
-    }
     std::copy(tensor.defaults.begin(), tensor.defaults.end(), defaults.begin() + tensor.offset);
   }
   bound->params.resize(rows * m);
@@ -352,6 +344,20 @@ absl::StatusOr<std::vector<WrtEntry>> ResolveWrt(const ModelIr& ir,
     }
   }
   return entries;
+}
+
+absl::Status CheckSpans(const BoundSimulation& bound, const std::vector<WrtEntry>& wrt) {
+  for (const WrtEntry& entry : wrt) {
+    if (entry.kind != WrtEntry::Kind::kT0 && entry.kind != WrtEntry::Kind::kT1) continue;
+    for (int64_t b = 0; b < bound.num_trajectories; ++b) {
+      const Problem problem = bound.one(b);
+      if (problem.t0[0] != problem.t1[0]) continue;
+      return FieldError(
+          "t1", absl::StrCat(problem.t1[0], ", equal to t0"),
+          absl::StrCat("a span with steps to differentiate with respect to ", entry.name));
+    }
+  }
+  return absl::OkStatus();
 }
 
 int64_t NumColumns(const std::vector<WrtEntry>& wrt) {

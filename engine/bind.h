@@ -35,6 +35,9 @@ absl::StatusOr<BoundSimulation> Bind(const Simulation& simulation);
 absl::StatusOr<std::vector<WrtEntry>> ResolveWrt(const ModelIr& ir,
                                                  const std::vector<std::string>& names);
 
+// The derivative to t0 or t1 is that of the first or the last step, so there must be one.
+absl::Status CheckSpans(const BoundSimulation& bound, const std::vector<WrtEntry>& wrt);
+
 // Sum of the entries' sizes.
 int64_t NumColumns(const std::vector<WrtEntry>& wrt);
 

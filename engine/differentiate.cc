@@ -124,6 +124,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation));
   GradientResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
+  RETURN_IF_ERROR(CheckSpans(bound, result.wrt));
   RETURN_IF_ERROR(ValidateForAll(request.loss, bound));
   ASSIGN_OR_RETURN(ResolvedOptions resolved,
                    ResolveOptions(request.simulation, bound,

@@ -145,6 +145,7 @@ absl::StatusOr<Tangents> RunJvp(const JvpRequest& request, bool unit_directions,
   const absl::Time deadline = DeadlineOf(request.simulation.options);
   ASSIGN_OR_RETURN(const BoundSimulation bound, BindOne(request.simulation));
   ASSIGN_OR_RETURN(result->wrt, ResolveWrt(bound.model->ir(), request.wrt));
+  RETURN_IF_ERROR(CheckSpans(bound, result->wrt));
   if (request.simulation.options.save.kind == SaveAt::Kind::kSteps) {
     return FieldError("options.save", "every_steps", "times or the end");
   }
@@ -190,6 +191,7 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
   ASSIGN_OR_RETURN(const BoundSimulation bound, BindOne(request.simulation));
   VjpResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
+  RETURN_IF_ERROR(CheckSpans(bound, result.wrt));
   RETURN_IF_ERROR(ValidateCotangents(request.cotangents, bound.one(0), *bound.model));
   ASSIGN_OR_RETURN(
       ResolvedOptions resolved,

@@ -143,6 +143,17 @@ TEST(ResolveWrt, NoneMeansEveryParameter) {
   EXPECT_EQ((*wrt)[1].name, "W");
 }
 
+TEST(CheckSpans, TimesNeedAStepToMove) {
+  Simulation simulation = Base();
+  simulation.t1 = {2, 0.5};  // the second span is empty
+  const auto bound = Bind(simulation);
+  ASSERT_TRUE(bound.ok()) << bound.status();
+  const ModelIr& ir = simulation.model->ir();
+  EXPECT_TRUE(CheckSpans(*bound, ResolveWrt(ir, {"rate", "y"}).value()).ok());
+  EXPECT_EQ(FieldOf(CheckSpans(*bound, ResolveWrt(ir, {"rate", "t1"}).value())), "t1");
+  EXPECT_EQ(FieldOf(CheckSpans(*bound, ResolveWrt(ir, {"t0"}).value())), "t1");
+}
+
 TEST(ResolveWrt, RefusesAndSaysWhy) {
   const auto model = CompileText(kText);
   const absl::Status unknown = ResolveWrt(model->ir(), {"rate", "rte"}).status();

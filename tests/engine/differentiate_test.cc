@@ -273,6 +273,19 @@ TEST(Differentiate, BatchesGiveEachTrajectoryItsOwn) {
   }
 }
 
+TEST(Differentiate, AnEmptySpanLeavesTheInitialState) {
+  GradientRequest request = {.simulation = Simulate(CompileText(kDecay), 1, 1),
+                             .loss = Squares(kFirstState, {1}, {1}),
+                             .wrt = {"a", "k", "y"}};
+  request.loss.terms.emplace_back(Terminal{.state = {10}, .output = {}});
+  for (const GradientMethod method : kMethods) {
+    request.gradient.method = method;
+    const GradientResult result = MustDifferentiate(request);
+    EXPECT_EQ(result.trajectories[0].loss, 4 + 30);
+    EXPECT_EQ(result.trajectories[0].gradient, (std::vector<double>{14, 0, 14}));
+  }
+}
+
 TEST(Differentiate, AnEarlyEndIsNaNWithItsReason) {
   GradientRequest request = {
       .simulation = Simulate(CompileText("model pole\nparam a = 1\nstate y = a\ny' = y^2\n"), 0, 2),
@@ -323,8 +336,8 @@ TEST(Differentiate, AutoGoesByTheNumberOfColumns) {
   EXPECT_EQ(forward.method, GradientMethod::kForward);
   EXPECT_THAT(forward.method_reason, HasSubstr("2 columns"));
   GradientRequest many = {
-      .simulation =
-          Simulate(CompileText("model w\nparam W[20, 20]\nstate y[20] = 0\ny' = W @ y + 1\n"), 0, 1),
+      .simulation = Simulate(
+          CompileText("model w\nparam W[20, 20]\nstate y[20] = 0\ny' = W @ y + 1\n"), 0, 1),
       .loss = TerminalState(std::vector<double>(20, 1.0))};
   many.simulation.params = {
       {.name = "W", .shape = {20, 20}, .values = std::vector<double>(400, 0.01)}};
