@@ -21,7 +21,10 @@ struct Arithmetic {
   ValueId OnePlus(ValueId x) const { return Add(Number(1), x); }
   ValueId OneMinus(ValueId x) const { return Sub(Number(1), x); }
   // (1 - x)(1 + x), without the cancellation of 1 - x^2 near 1.
-  ValueId OneMinusSquare(ValueId x) const { return Mul(OneMinus(x), OnePlus(x)); }
+  ValueId OneMinusSquare(ValueId x) const {
+    const ValueId one_minus = OneMinus(x);
+    return Mul(one_minus, OnePlus(x));
+  }
 };
 
 // n x^(n-1) v
@@ -74,14 +77,18 @@ ValueId TimesUnaryPartial(FunctionBuilder& b, const Rebuilt& at, ValueId v) {
       return a.Mul(v, a.OneMinus(a.Mul(y, y)));
     case Op::kAsinh:
       return a.Div(v, b.Unary(Op::kSqrt, a.OnePlus(a.Mul(x, x))));
-    case Op::kAcosh:
-      return a.Div(v, b.Unary(Op::kSqrt, a.Mul(a.Sub(x, a.Number(1)), a.OnePlus(x))));
+    case Op::kAcosh: {
+      const ValueId minus_one = a.Sub(x, a.Number(1));
+      return a.Div(v, b.Unary(Op::kSqrt, a.Mul(minus_one, a.OnePlus(x))));
+    }
     case Op::kAtanh:
       return a.Div(v, a.OneMinusSquare(x));
     case Op::kSigmoid:
       return a.Mul(v, a.Mul(y, a.OneMinus(y)));
-    case Op::kErf:
-      return a.Mul(v, a.Mul(a.Number(kTwoOverSqrtPi), b.Unary(Op::kExp, a.Neg(a.Mul(x, x)))));
+    case Op::kErf: {
+      const ValueId bell = b.Unary(Op::kExp, a.Neg(a.Mul(x, x)));
+      return a.Mul(v, a.Mul(a.Number(kTwoOverSqrtPi), bell));
+    }
     case Op::kPowi:
       return TimesPowiPartial(a, at.instruction.attributes[0], x, y, v);
 #define COSTATE_CASE(op, ...) case Op::op:
@@ -107,7 +114,10 @@ ValueId Power(const Arithmetic& a, ValueId x, ValueId p) {
     return a.b.Powi(x, static_cast<int64_t>(exponent));
   }
   if (exponent == 0.5) return a.b.Unary(Op::kSqrt, x);
-  if (exponent == -0.5) return a.Div(a.Number(1), a.b.Unary(Op::kSqrt, x));
+  if (exponent == -0.5) {
+    const ValueId root = a.b.Unary(Op::kSqrt, x);
+    return a.Div(a.Number(1), root);
+  }
   return a.b.Binary(Op::kPow, x, p);
 }
 
@@ -121,8 +131,8 @@ ValueId TimesPowPartial(FunctionBuilder& b, const Rebuilt& at, int k, ValueId v)
     return a.Mul(v, a.Mul(p, Power(a, x, a.Sub(p, a.Number(1)))));
   }
   const ValueId zero = b.Constant(0);
-  const ValueId at_zero =
-      b.Binary(Op::kAnd, b.Binary(Op::kEq, x, zero), b.Binary(Op::kLt, zero, p));
+  const ValueId is_zero = b.Binary(Op::kEq, x, zero);
+  const ValueId at_zero = b.Binary(Op::kAnd, is_zero, b.Binary(Op::kLt, zero, p));
   const ValueId log = b.Unary(Op::kLog, b.Select(at_zero, a.Number(1), x));
   return a.Mul(v, a.Mul(at.result, log));
 }
@@ -147,7 +157,8 @@ ValueId TimesBinaryPartial(FunctionBuilder& b, const Rebuilt& at, int k, ValueId
     case Op::kPow:
       return TimesPowPartial(b, at, k, v);
     case Op::kAtan2: {
-      const ValueId square = a.Add(a.Mul(x, x), a.Mul(y, y));
+      const ValueId x_square = a.Mul(x, x);
+      const ValueId square = a.Add(x_square, a.Mul(y, y));
       return k == 0 ? a.Mul(v, a.Div(y, square)) : a.Neg(a.Mul(v, a.Div(x, square)));
     }
     case Op::kMin:

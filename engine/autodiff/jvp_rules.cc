@@ -24,12 +24,14 @@ ValueId PushElementwise(FunctionBuilder& b, const Rebuilt& at, absl::Span<const 
   const Op op = at.instruction.op;
   if (op == Op::kDiv) return PushDiv(b, at, tangents);
   if (op == Op::kSelect) {
-    return b.Select(at.operands[0], OrZero(b, tangents[1]), OrZero(b, tangents[2]));
+    const ValueId taken = OrZero(b, tangents[1]);
+    return b.Select(at.operands[0], taken, OrZero(b, tangents[2]));
   }
   if (op == Op::kMin || op == Op::kMax) {
     const int first = op == Op::kMin ? 0 : 1;
     const ValueId keeps_first = b.Binary(Op::kLe, at.operands[first], at.operands[1 - first]);
-    return b.Select(keeps_first, OrZero(b, tangents[0]), OrZero(b, tangents[1]));
+    const ValueId taken = OrZero(b, tangents[0]);
+    return b.Select(keeps_first, taken, OrZero(b, tangents[1]));
   }
   ValueId sum = kNoValue;
   for (size_t k = 0; k < tangents.size(); ++k) {

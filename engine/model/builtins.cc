@@ -47,8 +47,8 @@ Value LowerLog10(TensorBuilder& b, Arguments arguments) {
 Value LowerCbrt(TensorBuilder& b, Arguments arguments) {
   RETURN_IF_ERROR(b.CheckNumber(arguments[0], "cbrt"));
   FunctionBuilder& raw = b.raw();
-  const ValueId root =
-      raw.Binary(Op::kPow, raw.Unary(Op::kAbs, arguments[0]), raw.Constant(1.0 / 3.0));
+  const ValueId size = raw.Unary(Op::kAbs, arguments[0]);
+  const ValueId root = raw.Binary(Op::kPow, size, raw.Constant(1.0 / 3.0));
   return raw.Binary(Op::kMul, raw.Unary(Op::kSign, arguments[0]), root);
 }
 

@@ -106,8 +106,10 @@ absl::StatusOr<ValueId> TensorBuilder::Append(Instruction instruction) {
 }
 
 absl::StatusOr<ValueId> TensorBuilder::BroadcastBool(ValueId x, const Shape& shape) {
-  const ValueId number = b_.Select(x, b_.Constant(1), b_.Constant(0));
-  return b_.Binary(Op::kNe, b_.BroadcastTo(number, shape), b_.Constant(0));
+  const ValueId one = b_.Constant(1);
+  const ValueId zero = b_.Constant(0);
+  const ValueId repeated = b_.BroadcastTo(b_.Select(x, one, zero), shape);
+  return b_.Binary(Op::kNe, repeated, zero);
 }
 
 absl::StatusOr<ValueId> TensorBuilder::BroadcastTo(ValueId x, const Shape& target) {
@@ -298,7 +300,9 @@ absl::StatusOr<ValueId> TensorBuilder::Extremum(Op op, ValueId x) {
   // Halves are compared until one element is left.
   while (size > 1) {
     const int64_t half = size / 2;
-    ValueId best = b_.Binary(op, b_.Slice(x, {0, half, 1}), b_.Slice(x, {half, 2 * half, 1}));
+    const ValueId left = b_.Slice(x, {0, half, 1});
+    const ValueId right = b_.Slice(x, {half, 2 * half, 1});
+    ValueId best = b_.Binary(op, left, right);
     if (size % 2 == 1) best = b_.Concat({best, b_.Slice(x, {size - 1, size, 1})}, 0);
     x = best;
     size = size - half;

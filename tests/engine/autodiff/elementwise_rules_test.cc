@@ -190,5 +190,34 @@ TEST(ElementwiseRulesTest, ReusesTheValueOfTheFunction) {
   EXPECT_EQ(divisions, 2);  // the value and c / y
 }
 
+// Where a rule makes both operands of an instruction, it makes the left one first: the order of
+// instructions must not depend on the order in which a compiler evaluates arguments.
+TEST(ElementwiseRulesTest, OperandsAreMadeFromLeftToRight) {
+  struct Row {
+    Op op;
+    int operands;
+    Op pair;  // the one instruction of two operands made for it
+  };
+  const Row rows[] = {
+      {Op::kAsin, 1, Op::kMul}, {Op::kAcosh, 1, Op::kMul}, {Op::kAtan2, 2, Op::kAdd}};
+  for (const Row& row : rows) {
+    SCOPED_TRACE(OpName(row.op));
+    const Function f = Apply(row.op, row.operands);
+    const Function jvp = JvpOf(f, {0});
+    int seen = 0;
+    for (const Instruction& instruction : jvp.instructions) {
+      if (instruction.op != row.pair) continue;
+      const auto made = [&](int k) {
+        const OpClass op_class = ClassOf(jvp.instructions[instruction.operands[k]].op);
+        return op_class == OpClass::Binary;
+      };
+      if (!made(0) || !made(1)) continue;
+      ++seen;
+      EXPECT_LT(instruction.operands[0], instruction.operands[1]);
+    }
+    EXPECT_EQ(seen, 1);
+  }
+}
+
 }  // namespace
 }  // namespace costate
