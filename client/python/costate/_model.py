@@ -18,6 +18,8 @@ from costate._arrays import FloatArray, Layout, from_proto, invalid
 _ModelSource = _proto.message("ModelSource")
 _Graph = _proto.message("Graph")
 
+# Every model has an equation, y' = ...; names have neither.
+_MARKS_OF_TEXT = ("'", "\n")
 _NAME_LINE = re.compile(r"^\s*model\s+(\w+)", re.MULTILINE)
 
 
@@ -131,7 +133,8 @@ class ParameterInfo:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelInfo:
-    """What a server says of a model. May stand wherever a call takes a model.
+    """What a server says of a model. May stand wherever a call takes a model: one that is
+    registered goes by its name, one that is only described goes along whole.
 
     Attributes
     ----------
@@ -155,6 +158,8 @@ class ModelInfo:
     create_time: datetime.datetime | None
     state_layout: Layout = dataclasses.field(repr=False)
     output_layout: Layout = dataclasses.field(repr=False)
+    # What was described, where the server does not keep it.
+    _inline: Model | str | None = dataclasses.field(default=None, repr=False)
 
     def shape_of(self, name: str) -> tuple[int, ...] | None:
         """Shape of what `wrt` may name: a parameter, a state, "t0" or "t1"; else None."""
@@ -200,10 +205,16 @@ ModelLike = Union[Model, ModelInfo, str]
 def source_of(model: ModelLike) -> Any:
     """The ModelSource message: text and graphs go along inline, the rest by name."""
     if isinstance(model, ModelInfo):
-        return _ModelSource(name=model.name)
+        return _ModelSource(name=model.name) if model._inline is None else source_of(model._inline)
     if isinstance(model, str):
+        if any(mark in model for mark in _MARKS_OF_TEXT):
+            return _ModelSource(text=model)
         if not model.startswith("models/"):
-            raise invalid("model", "a text is given as costate.Model(text), a name as 'models/...'")
+            raise invalid(
+                "model",
+                f"{model!r} is neither the text of a model nor the name of a registered one, "
+                "'models/...'; a file is read by costate.Model.from_file(path)",
+            )
         return _ModelSource(name=model)
     if not isinstance(model, Model):
         raise TypeError(f"expected a costate.Model, not {type(model).__name__}")
@@ -212,8 +223,8 @@ def source_of(model: ModelLike) -> Any:
     return _ModelSource(text=model._text)
 
 
-def info_from_proto(model: Any) -> ModelInfo:
-    """Converts a Model message."""
+def info_from_proto(model: Any, inline: Model | str | None = None) -> ModelInfo:
+    """Converts a Model message; `inline` is the model itself where the server only looked at it."""
     states = Layout.from_proto(model.states)
     outputs = Layout.from_proto(model.outputs)
     created = model.HasField("create_time")
@@ -226,6 +237,7 @@ def info_from_proto(model: Any) -> ModelInfo:
         create_time=model.create_time.ToDatetime(datetime.timezone.utc) if created else None,
         state_layout=states,
         output_layout=outputs,
+        _inline=inline,
     )
 
 

@@ -68,7 +68,7 @@ def describe(
     Parameters
     ----------
     model : costate.Model, ModelInfo or str
-        A text or graph is checked; a name is looked up.
+        A text or graph is checked; the name of a registered model is looked up.
     timeout : float
         Deadline in seconds. Default: the client's.
 
@@ -93,7 +93,8 @@ def describe(
         response = yield Rpc(_rpc.CREATE_MODEL, request, timeout)
         if response.issues.issues:
             raise _model_error(response.issues)
-    info = info_from_proto(response.model)
+    inline = None if source.name or isinstance(model, ModelInfo) else model
+    info = info_from_proto(response.model, inline)
     context.remember(model, info)
     return info
 
@@ -119,7 +120,7 @@ def create_model(
 
     Parameters
     ----------
-    model : costate.Model
+    model : costate.Model or str
         Text or graph.
     timeout : float
         Deadline in seconds. Default: the client's.
@@ -223,7 +224,7 @@ def solve(
     Parameters
     ----------
     model : costate.Model, ModelInfo or str
-        What to solve; a string is the name of a registered model.
+        What to solve; a string is the text of a model or the name of a registered one.
     save_at : None, "end", "steps", int or array [K]
         What to keep: the end only (default), every step, every n-th step, or given times within
         the span in the direction of integration.
@@ -269,7 +270,7 @@ def stream_solve(
     Parameters
     ----------
     model : costate.Model, ModelInfo or str
-        What to solve; a string is the name of a registered model.
+        What to solve; a string is the text of a model or the name of a registered one.
     save_at, states, outputs
         As in `solve`.
     rows_per_chunk : int
@@ -352,7 +353,7 @@ def gradient(
     Parameters
     ----------
     model : costate.Model, ModelInfo or str
-        What to solve; a string is the name of a registered model.
+        What to solve; a string is the text of a model or the name of a registered one.
     loss : LeastSquares, Linear, Terminal or a sum of them
         Decides at which times the solution is looked at.
     wrt : list of str
@@ -406,7 +407,7 @@ def vjp(
     Parameters
     ----------
     model : costate.Model, ModelInfo or str
-        What to solve; a string is the name of a registered model.
+        What to solve; a string is the text of a model or the name of a registered one.
     cotangents : list of Linear, Terminal or sums of them
         V of them.
     wrt : list of str
@@ -449,7 +450,7 @@ def jvp(
     Parameters
     ----------
     model : costate.Model, ModelInfo or str
-        What to solve; a string is the name of a registered model.
+        What to solve; a string is the text of a model or the name of a registered one.
     tangents : list of mappings from name to array
         V directions. Names of parameters, states (meaning their initial values), "t0", "t1";
         arrays of the tensor's shape, or scalars. What one leaves out is zero in it.
@@ -509,7 +510,7 @@ def sensitivities(
     Parameters
     ----------
     model : costate.Model, ModelInfo or str
-        What to solve; a string is the name of a registered model.
+        What to solve; a string is the text of a model or the name of a registered one.
     save_at : None, "end" or array [K]
         As in `solve`.
     wrt : list of str

@@ -292,6 +292,8 @@ def fill_save(options: Any, save_at: SaveAt) -> None:
     times = as_floats(save_at, "save_at")
     if times.ndim != 1:
         raise invalid("save_at", f"expected a vector of times, not shape {list(times.shape)}")
+    if not times.size:
+        raise invalid("save_at", 'no times; leave it out, or say "end", for the end alone')
     options.save.times.times.CopyFrom(to_proto(times))
 
 

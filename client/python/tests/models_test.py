@@ -56,6 +56,26 @@ def test_registered_models(client, sir):
         client.solve(info, t=(0, 5))
 
 
+def test_a_described_model_can_be_solved_unregistered(client):
+    text = "param rate = 0.25\nstate y = 1\ny' = -rate*y"
+    info = client.describe(costate.Model(text))
+    assert info.create_time is None
+    assert info.name not in [model.name for model in client.list_models()]
+    by_info = client.solve(info, t=(0, 2))
+    assert by_info.model_name == info.name
+    assert by_info.final["y"] == pytest.approx(np.exp(-0.5), rel=1e-6)
+    again = pickle.loads(pickle.dumps(info))
+    assert client.solve(again, t=(0, 2)).y.tobytes() == by_info.y.tobytes()
+
+
+@pytest.mark.parametrize("text", ["state y = 1; y' = -y", "\nstate y = 1\ny' = -y\n"])
+def test_a_text_may_stand_for_its_model(client, text):
+    as_text = client.solve(text, t=(0, 1))
+    assert as_text.y.tobytes() == client.solve(costate.Model(text), t=(0, 1)).y.tobytes()
+    end = costate.Terminal(states={"y": 1.0})  # needs the layout of the model
+    assert client.gradient(text, t=(0, 1), loss=end, wrt="y").value == pytest.approx(np.exp(-1))
+
+
 def check_wrong(error):
     messages = [issue.message for issue in error.issues]
     assert len(messages) >= 3
@@ -107,8 +127,8 @@ def test_model_values():
 
 
 def test_what_is_not_a_model(client):
-    with pytest.raises(costate.InvalidRequest, match=r"costate\.Model\(text\)"):
-        client.solve("state y = 1\ny' = 1")
+    with pytest.raises(costate.InvalidRequest, match=r"'sir\.ode'.*Model\.from_file"):
+        client.solve("sir.ode")
     with pytest.raises(TypeError):
         client.solve(7)
     with pytest.raises(costate.NotFound):
