@@ -15,6 +15,9 @@ inline constexpr int64_t kMaxInstructions = 1'000'000;     // per IR function, d
 inline constexpr int64_t kMaxTensorRank = 4;
 inline constexpr int64_t kMaxTensorElements = 16'777'216;  // one tensor: 128 MiB of doubles
 inline constexpr int64_t kMaxScratchElements = 33'554'432; // intermediates of one function
+// Scalar operations a compiled function may be written out to (loops over tensors count once):
+// about a minute of compilation and 0.5 GiB of memory. A power counts its products.
+inline constexpr int64_t kMaxEmittedOperations = 4'000'000;
 inline constexpr int64_t kMaxStates = 1'000'000;           // elements over all state tensors
 inline constexpr int64_t kMaxParams = 10'000'000;          // elements over all parameter tensors
 inline constexpr int64_t kMaxIssues = 100;                 // reported per model

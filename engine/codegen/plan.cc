@@ -62,7 +62,7 @@ class Planner {
     MarkUsed();
     DescribeValues();
     RETURN_IF_ERROR(CheckUniformOutputs());
-    SplitIntoBlocks();
+    RETURN_IF_ERROR(SplitIntoBlocks());
     for (const std::vector<ValueId>& block : block_values_) ScheduleBlock(block);
     AddRemainingStores();
     NumberSteps();
@@ -137,7 +137,7 @@ class Planner {
     int64_t per_element = 1;
     if (IsMathCall(instruction.op)) per_element = 3;
     if (instruction.op == Op::kPowi) {
-      for (int64_t n = std::abs(instruction.attributes[0]); n > 1; n /= 2) per_element += 1;
+      for (int64_t n = std::abs(instruction.attributes[0]); n > 1; n /= 2) per_element += 1 + n % 2;
     }
     int64_t elements = value.num_elements;
     for (ValueId operand : instruction.operands) {
@@ -147,10 +147,11 @@ class Planner {
     return per_element * elements;
   }
 
-  void SplitIntoBlocks() {
+  absl::Status SplitIntoBlocks() {
     stores_of_value_.assign(f_.instructions.size(), 0);
     for (const OutputEntry& entry : f_.results) ++stores_of_value_[entry.value];
     int64_t cost = options_.block_size;
+    int64_t total = static_cast<int64_t>(f_.results.size());
     for (size_t i = 0; i < f_.instructions.size(); ++i) {
       const auto id = static_cast<ValueId>(i);
       ValuePlan& value = Value(id);
@@ -161,10 +162,20 @@ class Planner {
       }
       block_values_.back().push_back(id);
       value.block = static_cast<int32_t>(block_values_.size()) - 1;
-      cost += Cost(id);
+      const int64_t own = Cost(id);
+      cost += own;
+      total += own;
+      if (total > limits::kMaxEmittedOperations) return TooManyOperations();
       if (StoredWithValue(id))
         cost += stores_of_value_[id] * (value.small ? value.num_elements : 1);
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status TooManyOperations() const {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("function ", f_.name, " needs more than ", limits::kMaxEmittedOperations,
+                     " scalar operations written out; use tensors"));
   }
 
   bool StoredWithValue(ValueId id) const {

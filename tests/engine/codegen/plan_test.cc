@@ -189,9 +189,18 @@ TEST(Plan, TooMuchScratchIsRefused) {
   EXPECT_EQ(plan.status().code(), absl::StatusCode::kResourceExhausted) << plan.status();
 }
 
+TEST(Plan, TooManyOperationsAreRefused) {
+  FunctionBuilder b("f", {{"y", 8}}, {{"out", 8}});
+  ValueId x = b.Input(0, 0, {8});
+  for (int i = 0; i < 60'000; ++i) x = b.Powi(x, 1023);  // eighteen products of eight elements
+  b.Result(x, 0, 0);
+  const auto plan = MakePlan(std::move(b).Build(), {}, {});
+  EXPECT_EQ(plan.status().code(), absl::StatusCode::kResourceExhausted) << plan.status();
+}
+
 TEST(Plan, ContiguousSlices) {
   FunctionBuilder b("f", {{"y", 1000}}, {});
-  const ValueId x = b.Input(0, 0, {10, 10, 10});
+  const ValueId x = b.Unary(Op::kTanh, b.Input(0, 0, {10, 10, 10}));
   const auto start = [&](std::vector<int64_t> slice) {
     return ContiguousSliceStart(b.function(), b.instruction(b.Slice(x, std::move(slice))));
   };
