@@ -10,13 +10,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/codegen/instruction_kind.h"
 #include "engine/model/evaluator.h"
 #include "engine/model/ir.h"
 
 namespace costate::codegen {
-
-// Values of at most this many elements are held element by element in registers.
-inline constexpr int64_t kMaxRegisterElements = 8;
 
 struct Location {
   enum class Base : uint8_t { kNone, kInput, kOutput, kConstant, kScratch };
@@ -90,20 +88,6 @@ struct PlanOptions {
 // intermediates need more than limits::kMaxScratchElements per lane.
 absl::StatusOr<Plan> MakePlan(const Function& function, const KernelSpec& spec,
                               const PlanOptions& options);
-
-// Whether the instruction is evaluated by a runtime kernel on memory, not by emitted code.
-bool UsesRuntime(const Function& function, const Instruction& instruction,
-                 int64_t register_elements);
-
-// Whether the instruction may be evaluated in a loop over elements together with others.
-bool IsLoopInstruction(const Function& function, const Instruction& instruction,
-                       int64_t register_elements);
-
-// Whether the op is a transcendental function, worth packing and sharing.
-bool IsMathCall(Op op);
-
-// The offset of the first element if the slice is one run of its operand, else -1.
-int64_t ContiguousSliceStart(const Function& function, const Instruction& slice);
 
 }  // namespace costate::codegen
 

@@ -198,19 +198,5 @@ TEST(Plan, TooManyOperationsAreRefused) {
   EXPECT_EQ(plan.status().code(), absl::StatusCode::kResourceExhausted) << plan.status();
 }
 
-TEST(Plan, ContiguousSlices) {
-  FunctionBuilder b("f", {{"y", 1000}}, {});
-  const ValueId x = b.Unary(Op::kTanh, b.Input(0, 0, {10, 10, 10}));
-  const auto start = [&](std::vector<int64_t> slice) {
-    return ContiguousSliceStart(b.function(), b.instruction(b.Slice(x, std::move(slice))));
-  };
-  EXPECT_EQ(start({2, 5, 1, 0, 10, 1, 0, 10, 1}), 200);
-  EXPECT_EQ(start({2, 3, 1, 4, 9, 1, 0, 10, 1}), 240);
-  EXPECT_EQ(start({2, 3, 1, 4, 5, 1, 3, 9, 1}), 243);
-  EXPECT_EQ(start({0, 10, 2, 0, 10, 1, 0, 10, 1}), -1);
-  EXPECT_EQ(start({2, 4, 1, 1, 9, 1, 0, 10, 1}), -1);
-  EXPECT_EQ(start({2, 4, 1, 0, 10, 1, 0, 9, 1}), -1);
-}
-
 }  // namespace
 }  // namespace costate::codegen
