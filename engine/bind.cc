@@ -232,7 +232,10 @@ absl::Status FillInitialState(const ModelIr& ir, const std::vector<Match>& match
   points.t_stride = bound->t0.size() == 1 ? 0 : 1;
   points.p = bound->params.data();
   points.p_stride = static_cast<int64_t>(bound->params.size()) > m ? m : 0;
-  RETURN_IF_ERROR(EvaluateRows(bound->model->init(), points, bound->y0.data()));
+  const DifferentiableMap& init = bound->model->init();
+  ASSIGN_OR_RETURN(bound->compile,
+                   PrepareKernels({{&init, MapKernel::kValue, RowLanes(init, rows)}}));
+  RETURN_IF_ERROR(EvaluateRows(init, points, bound->y0.data()));
   bound->given.assign(n, false);
   for (const Match& match : matches) {
     Place(match, rows, n, &bound->y0);

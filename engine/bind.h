@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/engine.h"
 #include "engine/solvers/problem.h"
 
@@ -22,6 +23,7 @@ struct BoundSimulation {
   std::vector<double> params;  // [m] or [B, m]
   std::vector<double> y0;      // [B, n]
   std::vector<bool> given;     // [n]: the initial value was given, init plays no part
+  absl::Duration compile;      // spent on the kernel of the init map
 
   // All trajectories, or one of them; views into this object.
   Problem all() const;

@@ -11,6 +11,7 @@
 #include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 #include "engine/gradient_pass.h"
+#include "engine/map_rows.h"
 #include "engine/solve.h"
 
 namespace costate {
@@ -103,16 +104,26 @@ SaveAt SaveAtLossTimes(const std::vector<const Loss*>& losses, bool backwards) {
   return save;
 }
 
-absl::StatusOr<absl::Duration> PrepareGradientKernels(const Model& model, GradientMethod method) {
+absl::StatusOr<absl::Duration> PrepareGradientKernels(const BoundSimulation& bound,
+                                                      GradientMethod method, int64_t save_times) {
+  const Model& model = *bound.model;
   const int wide = model.rhs().simd_lanes();
-  if (method == GradientMethod::kBackprop) {
-    return PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
-                           {&model.rhs(), MapKernel::kVjp, 1},
-                           {&model.init(), MapKernel::kVjp, 1}});
-  }
-  return PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
-                         {&model.rhs(), MapKernel::kTangentBlock, wide},
-                         {&model.init(), MapKernel::kTangentBlock, wide}});
+  const bool has_outputs = model.outputs().num_values() > 0;
+  const int rows = has_outputs ? RowLanes(model.outputs(), save_times) : 0;
+  absl::StatusOr<absl::Duration> prepared =
+      method == GradientMethod::kBackprop
+          ? PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
+                            {&model.rhs(), MapKernel::kVjp, 1},
+                            {&model.init(), MapKernel::kVjp, 1},
+                            {&model.outputs(), MapKernel::kValue, rows},
+                            {&model.outputs(), MapKernel::kVjp, rows}})
+          : PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
+                            {&model.rhs(), MapKernel::kTangentBlock, wide},
+                            {&model.init(), MapKernel::kTangentBlock, wide},
+                            {&model.outputs(), MapKernel::kValue, rows},
+                            {&model.outputs(), MapKernel::kTangentBlock, has_outputs ? wide : 0}});
+  if (!prepared.ok()) return prepared;
+  return bound.compile + *prepared;
 }
 
 absl::Time DeadlineOf(const SolveOptions& options) { return absl::Now() + options.wall_budget; }
@@ -135,7 +146,10 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
                                        static_cast<int64_t>(resolved.options.save.times.size()),
                                        &result.method_reason);
   result.tangent_control = request.gradient.tangent_control;
-  ASSIGN_OR_RETURN(result.timing.compile, PrepareGradientKernels(*bound.model, result.method));
+  ASSIGN_OR_RETURN(
+      result.timing.compile,
+      PrepareGradientKernels(bound, result.method,
+                             static_cast<int64_t>(resolved.options.save.times.size())));
   PassInput input;
   input.bound = &bound;
   input.options = &resolved.options;

@@ -27,8 +27,9 @@ GradientMethod ChooseGradientMethod(GradientMethod wanted, const BoundSimulation
 // Saves at the union of the losses' times, or the end if they have none.
 SaveAt SaveAtLossTimes(const std::vector<const Loss*>& losses, bool backwards);
 
-// Builds what a gradient by `method` needs; returns the time it took.
-absl::StatusOr<absl::Duration> PrepareGradientKernels(const Model& model, GradientMethod method);
+// Builds what a gradient by `method` needs; returns the time it took, that of `bound` included.
+absl::StatusOr<absl::Duration> PrepareGradientKernels(const BoundSimulation& bound,
+                                                      GradientMethod method, int64_t save_times);
 
 // The wall budget of a call that starts now.
 absl::Time DeadlineOf(const SolveOptions& options);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/time/clock.h"
 #include "engine/base/kernel.h"
 #include "engine/base/status_macros.h"
 
@@ -10,11 +11,6 @@ namespace {
 
 // Parameters are copied into every lane: wide models run row by row instead.
 constexpr int64_t kMaxLaneParams = 1 << 17;
-
-int LanesFor(const DifferentiableMap& map, int64_t rows) {
-  const int wide = map.simd_lanes();
-  return rows >= 2 && map.num_params() <= kMaxLaneParams ? wide : 1;
-}
 
 // lanes[element][lane] = rows[row + lane][element]; lanes past the last row repeat it.
 void Load(const double* source, int64_t stride, int64_t elements, int64_t row, int64_t rows,
@@ -76,10 +72,24 @@ void AddLanes(const std::vector<double>& lanes, int64_t elements, int64_t row, i
 
 }  // namespace
 
+absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs) {
+  const absl::Time start = absl::Now();
+  for (const KernelNeed& need : needs) {
+    if (need.lanes == 0) continue;
+    RETURN_IF_ERROR(need.map->Get(need.kind, need.lanes).status());
+  }
+  return absl::Now() - start;
+}
+
+int RowLanes(const DifferentiableMap& map, int64_t rows) {
+  const int wide = map.simd_lanes();
+  return rows >= 2 && map.num_params() <= kMaxLaneParams ? wide : 1;
+}
+
 absl::Status EvaluateRows(const DifferentiableMap& map, const MapPoints& points, double* values) {
   const int64_t k = map.num_values();
   if (k == 0 || points.rows == 0) return absl::OkStatus();
-  const int width = LanesFor(map, points.rows);
+  const int width = RowLanes(map, points.rows);
   ASSIGN_OR_RETURN(const Kernel kernel, map.Get(MapKernel::kValue, width));
   PointLanes point(map, points, width);
   std::vector<double> out = LaneBuffer(k, width);
@@ -102,7 +112,7 @@ absl::Status TransposeRows(const DifferentiableMap& map, const MapPoints& points
   const int64_t n = map.num_states();
   const int64_t m = map.num_params();
   if (k == 0 || points.rows == 0) return absl::OkStatus();
-  const int width = LanesFor(map, points.rows);
+  const int width = RowLanes(map, points.rows);
   ASSIGN_OR_RETURN(const Kernel kernel, map.Get(MapKernel::kVjp, width));
   PointLanes point(map, points, width);
   std::vector<double> c_value = LaneBuffer(k, width);

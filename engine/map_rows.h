@@ -6,7 +6,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "engine/solvers/vector_field.h"
 
@@ -21,6 +24,17 @@ struct MapPoints {
   const double* p = nullptr;  // [R, m] with p_stride m, or [m] with p_stride 0
   int64_t p_stride = 0;
 };
+
+// Builds kernels ahead of the numerical work, so that both can be timed. Returns the time spent.
+struct KernelNeed {
+  const DifferentiableMap* map;
+  MapKernel kind;
+  int lanes;  // 0: not needed after all
+};
+absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs);
+
+// Lane count of the kernels the calls below use for that many rows.
+int RowLanes(const DifferentiableMap& map, int64_t rows);
 
 // Each call does nothing for a map without values.
 

@@ -166,8 +166,10 @@ absl::StatusOr<Tangents> RunJvp(const JvpRequest& request, bool unit_directions,
   const std::vector<double> directions =
       unit_directions ? UnitDirections(columns) : request.directions;
   const int64_t count = static_cast<int64_t>(directions.size()) / columns;
-  ASSIGN_OR_RETURN(result->timing.compile,
-                   PrepareGradientKernels(*bound.model, GradientMethod::kForward));
+  ASSIGN_OR_RETURN(
+      result->timing.compile,
+      PrepareGradientKernels(bound, GradientMethod::kForward,
+                             static_cast<int64_t>(resolved.options.save.times.size())));
   Tangents tangents;
   ASSIGN_OR_RETURN(tangents.pass, SolveInDirections(input, count, directions));
   RETURN_IF_ERROR(PushOutputs(input, count, directions, &tangents));
@@ -201,7 +203,10 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
                                        static_cast<int64_t>(resolved.options.save.times.size()),
                                        &result.method_reason);
   result.tangent_control = request.gradient.tangent_control;
-  ASSIGN_OR_RETURN(result.timing.compile, PrepareGradientKernels(*bound.model, result.method));
+  ASSIGN_OR_RETURN(
+      result.timing.compile,
+      PrepareGradientKernels(bound, result.method,
+                             static_cast<int64_t>(resolved.options.save.times.size())));
   PassInput input;
   input.bound = &bound;
   input.options = &resolved.options;

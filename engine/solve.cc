@@ -67,6 +67,22 @@ absl::StatusOr<std::vector<Trajectory>> RunSolve(const BoundSimulation& bound,
   return Integrate(bound.all(), options, hooks);
 }
 
+// Of the kernel the outputs need; 0 for none.
+int OutputLanes(const SolveRequest& request, const SolveOptions& options, bool streams) {
+  const DifferentiableMap& map = request.simulation.model->outputs();
+  if (!request.want_outputs || map.num_values() == 0) return 0;
+  const int64_t many = std::numeric_limits<int64_t>::max();
+  switch (options.save.kind) {
+    case SaveAt::Kind::kEnd:
+      return 1;
+    case SaveAt::Kind::kTimes:
+      return streams ? 1 : RowLanes(map, static_cast<int64_t>(options.save.times.size()));
+    case SaveAt::Kind::kSteps:
+      return streams ? 1 : RowLanes(map, many);
+  }
+  return 0;
+}
+
 absl::Status CheckOutputRoom(const std::vector<Trajectory>& trajectories, int64_t num_outputs) {
   double rows = 0;
   for (const Trajectory& trajectory : trajectories) rows += trajectory.times.size();
@@ -79,14 +95,6 @@ absl::Status CheckOutputRoom(const std::vector<Trajectory>& trajectories, int64_
 }
 
 }  // namespace
-
-absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs) {
-  const absl::Time start = absl::Now();
-  for (const KernelNeed& need : needs) {
-    RETURN_IF_ERROR(need.map->Get(need.kind, need.lanes).status());
-  }
-  return absl::Now() - start;
-}
 
 absl::Status EvaluateOutputs(const Model& model, const Trajectory& trajectory,
                              absl::Span<const double> params, std::vector<double>* outputs) {
@@ -118,9 +126,12 @@ absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
   ASSIGN_OR_RETURN(ResolvedOptions resolved, ResolveOptions(request.simulation, bound));
   const Model& model = *bound.model;
   const int lanes = resolved.resolution.options.lanes;
-  ASSIGN_OR_RETURN(const absl::Duration compile,
+  ASSIGN_OR_RETURN(const absl::Duration prepared,
                    PrepareKernels({{&model.rhs(), MapKernel::kValue, lanes},
-                                   {&model.rhs(), MapKernel::kValue, 1}}));
+                                   {&model.rhs(), MapKernel::kValue, 1},
+                                   {&model.outputs(), MapKernel::kValue,
+                                    OutputLanes(request, resolved.options, sink != nullptr)}}));
+  const absl::Duration compile = bound.compile + prepared;
   if (sink != nullptr) {
     RETURN_IF_ERROR(sink->Begin(resolved.resolution, bound.num_trajectories));
   }

@@ -2,9 +2,7 @@
 #ifndef COSTATE_ENGINE_SOLVE_H_
 #define COSTATE_ENGINE_SOLVE_H_
 
-#include <utility>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/status/statusor.h"
 #include "engine/base/cancellation.h"
 #include "engine/engine.h"
@@ -13,14 +11,6 @@ namespace costate {
 
 absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
                                             const Cancellation* cancellation, SolveSink* sink);
-
-// Builds kernels ahead of the numerical work, so that both can be timed. Returns the time spent.
-struct KernelNeed {
-  const DifferentiableMap* map;
-  MapKernel kind;
-  int lanes;
-};
-absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs);
 
 // outputs [k, num_outputs] of a trajectory's saved rows, NaN where not reached. `params` is [m].
 absl::Status EvaluateOutputs(const Model& model, const Trajectory& trajectory,
