@@ -75,33 +75,36 @@ class Driver {
     for (int l = 0; l < W; ++l) {
       Lane& lane = lane_[l];
       t_next_[l] = lane.active() ? lane.Propose(options_.control) : lane.t;
+      tried_[l] = t_next_[l] - lane.t;
     }
+    // Only now, so that no call stands between the error and the step it asks for.
+    stepper_->Advance(accept_);
     stepper_->Step(t_next_);
   }
 
   void Judge() {
     if (adaptive_) {
-      stepper_->SquaredError(atol_.data(), options_.control.rtol, error_);
+      error_[0] = stepper_->SquaredError(atol_.data(), options_.control.rtol, error_);
     } else {
       stepper_->CheckFinite(error_);
     }
     for (int l = 0; l < W; ++l) accept_[l] = lane_[l].active() && error_[l] <= 1;
     if (!hooks_.companions.empty()) AskCompanions();
-    if (!adaptive_) return;
-    for (int l = 0; l < W; ++l) {
-      if (lane_[l].active()) lane_[l].Control(gains_, error_[l], accept_[l], t_next_[l]);
-    }
   }
 
   void Emit() {
     for (int l = 0; l < W; ++l) {
       if (accept_[l]) EmitLane(l);
     }
-    stepper_->Advance(accept_);
   }
 
-  // Trajectories that cannot go on.
+  // The next step sizes, and trajectories that have none.
   void Detect() {
+    if (adaptive_) {
+      for (int l = 0; l < W; ++l) {
+        if (lane_[l].active()) lane_[l].Control(gains_, error_[l], accept_[l], tried_[l]);
+      }
+    }
     for (int l = 0; l < W; ++l) {
       Lane& lane = lane_[l];
       if (!lane.active() || accept_[l]) continue;
@@ -204,6 +207,7 @@ class Driver {
   void Retire(int l, Termination termination) {
     lane_[l].termination = std::move(termination);
     Finish(l, stepper_->rhs_evaluations(l));
+    accept_[l] = false;  // the stepper need not go there
     --active_;
     Refill(l);
   }
@@ -297,6 +301,7 @@ class Driver {
   uint64_t poll_mask_ = 63;
   Lane lane_[W];
   double t_next_[W] = {};
+  double tried_[W] = {};  // step sizes, signed
   double error_[W] = {};
   bool accept_[W] = {};
   std::vector<SaveCursor::Point> points_;

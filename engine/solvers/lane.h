@@ -50,10 +50,10 @@ struct Lane {
   }
 
   // The controller's verdict on the tried step.
-  void Control(const ControllerGains& gains, double squared_error, bool accept, double t_next) {
+  void Control(const ControllerGains& gains, double squared_error, bool accept, double tried) {
     const double factor = accept ? controller.Accepted(gains, squared_error)
                                  : controller.Rejected(gains, squared_error);
-    SetStep((t_next - t) * factor);
+    SetStep(tried * factor);
   }
   void SetStep(double step) {
     h = step;

@@ -1,5 +1,8 @@
 #include "engine/solvers/step_controller.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "engine/solvers/stepper.h"
 
 namespace costate {
@@ -26,7 +29,7 @@ ControllerGains ResolveGains(const StepControl& control, Method method) {
   gains.beta2 = control.beta2.value_or(gains.beta2);
   gains.beta3 = control.beta3.value_or(gains.beta3);
   gains.rejected = 1 / k;
-  gains.safety = control.safety;
+  gains.log_safety = std::log2(control.safety);
   gains.min_factor = control.min_factor;
   gains.max_factor = control.max_factor;
   return gains;

@@ -11,39 +11,43 @@
 
 namespace costate {
 
-// log2(x) for normal x > 0, to 1e-11 absolute: x = 2^e m, log2 m = 2/ln2 atanh((m-1)/(m+1)).
+// log2(x) for normal x > 0, to 2e-10 absolute and exact at powers of two: x = 2^e (1 + z) with
+// 1 + z in [sqrt(1/2), sqrt(2)), log2(1 + z) = z P(z). P is the Chebyshev interpolant of degree 11
+// there, summed in pairs (Estrin) for a short chain of operations: every step waits for it.
 inline double FastLog2(double x) {
   const uint64_t bits = std::bit_cast<uint64_t>(x);
   constexpr uint64_t kSqrtHalf = 0x3fe6a09e667f3bcd;
-  const uint64_t shifted = bits - kSqrtHalf;  // m in [sqrt(1/2), sqrt(2))
-  const int64_t exponent = static_cast<int64_t>(shifted) >> 52;
-  const double m = std::bit_cast<double>(bits - (static_cast<uint64_t>(exponent) << 52));
-  const double s = (m - 1) / (m + 1), q = s * s;
-  constexpr double kScale = 2.8853900817779268147;  // 2 / ln 2
-  // sum_i kScale / (2 i + 1) q^i, i <= 6, in pairs (Estrin) for a short chain.
-  const double q2 = q * q;
-  const double low = std::fma(kScale / 3, q, kScale), middle = std::fma(kScale / 7, q, kScale / 5);
-  const double high = std::fma(kScale / 13, q2, std::fma(kScale / 11, q, kScale / 9));
-  const double sum = std::fma(std::fma(high, q2, middle), q2, low);
-  return std::fma(s, sum, static_cast<double>(exponent));
+  const int64_t exponent = static_cast<int64_t>(bits - kSqrtHalf) >> 52;
+  const double z = std::bit_cast<double>(bits - (static_cast<uint64_t>(exponent) << 52)) - 1;
+  const double z2 = z * z, z4 = z2 * z2, z5 = z4 * z;
+  const double p01 = std::fma(-0.72134752489455221094, z, 1.4426950409582301857);
+  const double p23 = std::fma(-0.36067284534893600705, z, 0.48089831108240019276);
+  const double p45 = std::fma(-0.24050279825001172021, z, 0.28854145553597716079);
+  const double p67 = std::fma(-0.17905123203322463497, z, 0.20607165109914128661);
+  const double p89 = std::fma(-0.15722652971153047876, z, 0.15931300522348445192);
+  const double pab = std::fma(-0.084335210458005853782, z, 0.15345286937454512166);
+  const double low = std::fma(p23, z2, p01), middle = std::fma(p67, z2, p45);
+  const double high = std::fma(pab, z2, p89);
+  const double start = std::fma(z, low, static_cast<double>(exponent));
+  return std::fma(z5, std::fma(high, z4, middle), start);
 }
 
-// 2^x for |x| <= 1000, to 1e-11 relative: Taylor series after rounding the exponent.
+// 2^x for |x| <= 1000, to 2e-10 relative and exact at integers: 2^round(x) (1 + r Q(r)), |r| <=
+// 1/2. Q is the Chebyshev interpolant of degree 6, summed in pairs.
 inline double FastExp2(double x) {
-  constexpr double kRound = 0x1.8p52;
+  constexpr double kRound = 0x1.8p52;  // its sum with x holds round(x) in the low bits
   const double shifted = x + kRound;
-  const double whole = shifted - kRound;
-  const double z = (x - whole) * 0.69314718055994530942;
-  // sum_i z^i / i!, i <= 10, in pairs.
-  const double z2 = z * z, z4 = z2 * z2;
-  const double p01 = 1.0 + z, p23 = std::fma(z, 1.0 / 6, 1.0 / 2);
-  const double p45 = std::fma(z, 1.0 / 120, 1.0 / 24), p67 = std::fma(z, 1.0 / 5040, 1.0 / 720);
-  const double p89 = std::fma(z, 1.0 / 362880, 1.0 / 40320);
-  const double low = std::fma(p23, z2, p01), middle = std::fma(p67, z2, p45);
-  const double high = std::fma(z2, 1.0 / 3628800, p89);
-  const double sum = std::fma(std::fma(high, z4, middle), z4, low);
-  const uint64_t exponent = static_cast<uint64_t>(static_cast<int64_t>(whole)) << 52;
-  return std::bit_cast<double>(std::bit_cast<uint64_t>(sum) + exponent);
+  const double r = x - (shifted - kRound);
+  const double r2 = r * r, r4 = r2 * r2;
+  const double q01 = std::fma(0.24022650922288758071, r, 0.69314718055994530942);
+  const double q23 = std::fma(0.0096180566785246380754, r, 0.055504108839096183929);
+  const double q45 = std::fma(0.00015461444698569129083, r, 0.0013333502386162770741);
+  const double high = std::fma(0.000015297323760701074108, r2, q45);
+  constexpr uint64_t kOne = 0x3ff0000000000000;
+  const double power = std::bit_cast<double>((std::bit_cast<uint64_t>(shifted) << 52) + kOne);
+  const double scaled = r * power;
+  const double start = std::fma(scaled, std::fma(q23, r2, q01), power);
+  return std::fma(scaled * r4, high, start);
 }
 
 // Exponents of the controller, resolved. With k = min(order, error_order) + 1:
@@ -53,8 +57,9 @@ inline double FastExp2(double x) {
 // A beta given in the options replaces its value here.
 struct ControllerGains {
   double beta1 = 0, beta2 = 0, beta3 = 0;
-  double rejected = 0;  // 1/k: exponent after a rejection
-  double safety = 0.9, min_factor = 0.2, max_factor = 10;
+  double rejected = 0;                       // 1/k: exponent after a rejection
+  double log_safety = -0.15200309344504997;  // log2(0.9)
+  double min_factor = 0.2, max_factor = 10;
 };
 ControllerGains ResolveGains(const StepControl& control, Method method);
 
@@ -67,31 +72,34 @@ ControllerGains ResolveGains(const StepControl& control, Method method);
 class ControllerState {
  public:
   double Accepted(const ControllerGains& gains, double squared_error) {
-    const double log_error = 0.5 * FastLog2(std::max(squared_error, kLeastSquare));
-    const double factor = FastExp2(std::fma(-gains.beta1, log_error, history_));
+    const double log_square = FastLog2(std::max(squared_error, kLeastSquare));
+    const double history = gains.log_safety + (gains.beta2 * previous_ - gains.beta3 * before_);
+    const double factor = FastExp2(std::fma(-0.5 * gains.beta1, log_square, history));
     before_ = previous_;
-    previous_ = std::max(log_error, kLeastLog);
-    history_ = gains.beta2 * previous_ - gains.beta3 * before_;
+    previous_ = std::max(0.5 * log_square, kLeastLog);
     const double limit = after_rejection_ ? 1.0 : gains.max_factor;
     after_rejection_ = false;
-    return Clamp(gains.safety * factor, gains.min_factor, limit);
+    // A branch, not a minimum: nearly always foreseen, it costs the next step no time.
+    if (factor < gains.min_factor || factor > limit) [[unlikely]]
+      return Clamp(gains, factor, limit);
+    return factor;
   }
   double Rejected(const ControllerGains& gains, double squared_error) {
     after_rejection_ = true;
     if (!(squared_error < kGreatestSquare)) return gains.min_factor;
-    const double factor = FastExp2(-gains.rejected * 0.5 * FastLog2(squared_error));
-    return Clamp(gains.safety * factor, gains.min_factor, 1);
+    const double power = -0.5 * gains.rejected * FastLog2(squared_error);
+    return Clamp(gains, FastExp2(gains.log_safety + power), 1);
   }
 
  private:
   static constexpr double kLeastSquare = 1e-60, kGreatestSquare = 1e60;
   static constexpr double kLeastLog = -13.287712379549449;  // log2(1e-4)
-  static double Clamp(double x, double low, double high) {
-    return std::min(std::max(x, low), high);
+  [[gnu::noinline, gnu::cold]] static double Clamp(const ControllerGains& gains, double factor,
+                                                   double limit) {
+    return std::min(std::max(factor, gains.min_factor), limit);
   }
 
   double previous_ = 0, before_ = 0;  // log2 of the errors of accepted steps
-  double history_ = 0;                // their part of the next exponent
   bool after_rejection_ = false;
 };
 

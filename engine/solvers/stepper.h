@@ -53,7 +53,8 @@ class Stepper {
   // weight of element i is atol[i] + rtol * max(|y_i|, |y_new_i|); at most 1 is within tolerance.
   // (Squared, so that no root delays the next step.) Infinite or NaN where the error or the new
   // state is not finite; 0 for methods without estimate and a finite new state. atol is [n].
-  virtual void SquaredError(const double* atol, double rtol, double* out) const = 0;
+  // Returns out[0], so that a single lane need not go through memory.
+  virtual double SquaredError(const double* atol, double rtol, double* out) const = 0;
 
   // Per lane, out[W]: 0 where the new state of the tried step is finite, else NaN.
   virtual void CheckFinite(double* out) const = 0;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/solvers/step_controller.h"
-
 namespace costate {
 namespace {
 
@@ -62,7 +60,7 @@ ReferenceResult ReferenceTsit5Lorenz(const double* p, const double* y0, double t
   double k1[3], k2[3], k3[3], k4[3], k5[3], k6[3], k7[3], s[3], y1[3];
   Lorenz(p, y, k1);
   double t = 0, asked = InitialStepSize(p, y, k1, t1, rtol, atol);
-  double log_previous = 0;
+  double previous = 1;
   bool after_rejection = false;
   while (t < t1) {
     const double rest = t1 - t;
@@ -95,10 +93,10 @@ ReferenceResult ReferenceTsit5Lorenz(const double* p, const double* y0, double t
       sum += ratio * ratio;
     }
     const double error = std::sqrt(sum / 3);
-    const double log_error = FastLog2(std::max(error, 1e-30));
     if (error <= 1) {
-      const double factor = 0.9 * FastExp2(-0.7 / 5 * log_error + 0.4 / 5 * log_previous);
-      log_previous = std::max(log_error, -13.287712379549449);
+      const double factor =
+          0.9 * std::pow(std::max(error, 1e-30), -0.7 / 5) * std::pow(previous, 0.4 / 5);
+      previous = std::max(error, 1e-4);
       asked = h * std::min(std::max(factor, 0.2), after_rejection ? 1.0 : 10.0);
       after_rejection = false;
       t = t_next;
@@ -108,7 +106,7 @@ ReferenceResult ReferenceTsit5Lorenz(const double* p, const double* y0, double t
       }
       ++result.accepted;
     } else {
-      asked = h * std::min(std::max(0.9 * FastExp2(-0.2 * log_error), 0.2), 1.0);
+      asked = h * std::min(std::max(0.9 * std::pow(error, -0.2), 0.2), 1.0);
       after_rejection = true;
       ++result.rejected;
     }

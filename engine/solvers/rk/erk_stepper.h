@@ -34,7 +34,8 @@ class ErkStepper final : public Stepper {
         y_stage_(num_states * W),
         k_(kRows<T> * num_states * W),
         params_(num_params * W),
-        scratch_(kernel_.scratch_size()) {
+        scratch_(kernel_.scratch_size()),
+        root_of_mean_(std::sqrt(1.0 / static_cast<double>(num_states))) {
     for (int i = 0; i < kRows<T>; ++i) {
       const double* y = i == 0                  ? y_.data()
                         : IsEndDerivative<T>(i) ? y_new_.data()
@@ -79,9 +80,14 @@ class ErkStepper final : public Stepper {
     if constexpr (!kFsal<T>) Combine<W, RowB<T>>(count(), h_, y_.data(), k_.data(), y_new_.data());
   }
 
-  void SquaredError(const double* atol, double rtol, double* out) const override {
+  double SquaredError(const double* atol, double rtol, double* out) const override {
     if constexpr (!HasError<T>()) {
       CheckFinite(out);
+      return out[0];
+    } else if constexpr (N > 0) {
+      double square[4] = {};  // as below, with zeros for what is not there
+      for (int i = 0; i < N; ++i) square[i] = SquaredRatio(i, atol[i], rtol, 0);
+      return out[0] = (square[0] + square[1]) + (square[2] + square[3]);
     } else {
       // Elements are summed into four places by their index modulo 4, for every W.
       double sum[4 * W] = {};
@@ -92,7 +98,10 @@ class ErkStepper final : public Stepper {
       for (int r = 0; e < n(); ++e, ++r) {
         for (int l = 0; l < W; ++l) sum[r * W + l] += SquaredRatio(e * W + l, atol[e], rtol, l);
       }
-      FinishNorm(sum, out);
+      for (int l = 0; l < W; ++l) {
+        out[l] = (sum[l] + sum[W + l]) + (sum[2 * W + l] + sum[3 * W + l]);
+      }
+      return out[0];
     }
   }
 
@@ -126,19 +135,19 @@ class ErkStepper final : public Stepper {
 
   void Advance(const bool* accept) override {
     constexpr int end_row = EndDerivativeRow<T>();
+    static_assert(end_row > 0);
     if constexpr (W == 1) {
       if (!accept[0]) return;
-      std::copy(y_new_.begin(), y_new_.end(), y_.begin());
-      if constexpr (end_row > 0) {
-        if (end_known_[0]) std::copy_n(k_.data() + end_row * count(), count(), k_.data());
+      const double* end = k_.data() + end_row * count();
+      for (int64_t i = 0; i < count(); ++i) y_[i] = y_new_[i];
+      if (end_known_[0]) {
+        for (int64_t i = 0; i < count(); ++i) k_[i] = end[i];
       }
     } else {
       Select(accept, y_new_.data(), y_.data());
-      if constexpr (end_row > 0) {
-        bool take[W];
-        for (int l = 0; l < W; ++l) take[l] = accept[l] && end_known_[l];
-        Select(take, k_.data() + end_row * count(), k_.data());
-      }
+      bool take[W];
+      for (int l = 0; l < W; ++l) take[l] = accept[l] && end_known_[l];
+      Select(take, k_.data() + end_row * count(), k_.data());
     }
     for (int l = 0; l < W; ++l) {
       if (!accept[l]) continue;
@@ -218,28 +227,19 @@ class ErkStepper final : public Stepper {
       if (!extra_counted_[lane]) {
         extra_counted_[lane] = true;
         evaluations_[lane] += T::kExtraStages;
-        end_known_[lane] = EndDerivativeRow<T>() > 0;
+        end_known_[lane] = true;
       }
     }
   }
 
-  // (error / weight)^2 at one place; NaN where the new state is not finite. The operations that do
-  // not wait for the last stage are kept apart from those that do.
+  // (error / weight)^2 / n at one place; NaN where the new state is not finite. The operations that
+  // do not wait for the last stage are kept apart from those that do.
   double SquaredRatio(int64_t at, double atol, double rtol, int lane) const {
     const double scale = std::max(std::abs(y_[at]), std::abs(y_new_[at]));
     const double weight = std::max(std::fma(rtol, scale, atol), std::numeric_limits<double>::min());
-    const double h_over_weight = h_[lane % W] / weight;
-    const double ratio =
-        std::fma(RowSum<RowE<T>>(k_.data() + at, count()), h_over_weight, y_new_[at] * 0.0);
+    const double h_over_weight = h_[lane % W] * root_of_mean_ / weight;
+    const double ratio = AddRow<RowE<T>>(k_.data() + at, count(), h_over_weight, y_new_[at] * 0.0);
     return ratio * ratio;
-  }
-
-  // Mean over the elements.
-  void FinishNorm(const double* sum, double* out) const {
-    const double scale = 1.0 / static_cast<double>(n());
-    for (int l = 0; l < W; ++l) {
-      out[l] = ((sum[l] + sum[W + l]) + (sum[2 * W + l] + sum[3 * W + l])) * scale;
-    }
   }
 
   int64_t FirstNonFinite(const double* values, int lane) const {
@@ -261,6 +261,7 @@ class ErkStepper final : public Stepper {
   std::vector<double> k_;                    // [rows][n][W]
   std::vector<double> params_;               // [m][W]
   std::vector<double> scratch_;
+  const double root_of_mean_;  // sqrt(1 / n)
   std::array<std::array<const double*, 3>, kRows<T>> inputs_;
   std::array<double*, kRows<T>> outputs_;
   double t_[W] = {}, t_next_[W] = {};

@@ -59,9 +59,32 @@ template <typename C>
   return sum;
 }
 
+template <typename C>
+constexpr int LastNonZero() {
+  for (int j = C::kSize - 1; j >= 0; --j) {
+    if (C::At(j) != 0) return j;
+  }
+  return 0;
+}
+// All but the last term of a row.
+template <typename C>
+struct RowHead {
+  static constexpr int kSize = LastNonZero<C>();
+  static constexpr double At(int j) { return C::At(j); }
+};
+
+// y + h * sum_j C_j k[j * stride] with the newest term last and alone, (h C_last) k_last: only one
+// operation waits for the stage just evaluated.
+template <typename C>
+[[gnu::always_inline]] inline double AddRow(const double* k, ptrdiff_t stride, double h, double y) {
+  constexpr int last = LastNonZero<C>();
+  const double newest = h * C::At(last);
+  if constexpr (!kAllZero<RowHead<C>>) y = std::fma(h, RowSum<RowHead<C>>(k, stride), y);
+  return std::fma(newest, k[last * stride], y);
+}
+
 // Calls body.template operator()<B>(i) over [0, count) in blocks of B doubles: 8, then 4, then
-// single elements of W lanes. Short vectors go element by element: their values were just stored
-// one by one, and a wider load would wait for the stores to leave the store buffer.
+// single elements of W lanes.
 template <int W, typename Body>
 [[gnu::always_inline]] inline void ForBlocks(int64_t count, const Body& body) {
   int64_t i = 0;
@@ -77,15 +100,15 @@ template <int W, typename Body>
   for (; i < count; i += W) body.template operator()<W>(i);
 }
 
-// out = y + h * sum_j C_j k_j over `count` doubles, W lanes. h holds the lanes' step sizes:
-// one double if W = 1, else 8, repeated.
+// out = y + h * sum_j C_j k_j over `count` doubles, W lanes. h holds the lanes' step
+// sizes: one double if W = 1, else 8, repeated.
 template <int W, typename C>
 [[gnu::always_inline]] inline void Combine(int64_t count, const double* __restrict h,
                                            const double* __restrict y, const double* __restrict k,
                                            double* __restrict out) {
   ForBlocks<W>(count, [=]<int B>(int64_t i) __attribute__((always_inline)) {
     for (int l = 0; l < B; ++l) {
-      out[i + l] = std::fma(W == 1 ? h[0] : h[l], RowSum<C>(k + i + l, count), y[i + l]);
+      out[i + l] = AddRow<C>(k + i + l, count, W == 1 ? h[0] : h[l], y[i + l]);
     }
   });
 }

@@ -13,8 +13,8 @@
 //   err  = h sum_i e_i k_i
 //   y(t + theta h) = y + h sum_i B_i(theta) k_i,   B_i(theta) = sum_d kDense[i][d] theta^(d+1)
 //
-// A row equal to (b, c = 1) is the derivative at the end of the step. As the last stage it makes
-// the method FSAL (first same as last); as the first extra stage it is kept for the next step.
+// One row equals (b, c = 1), the derivative at the end of the step. As the last stage it makes the
+// method FSAL (first same as last); as the first extra stage it is kept for the next step.
 //
 // To add a method: a header with its table, a source that instantiates it, and a case in
 // rk/erk.cc; the tests check the table against the order conditions.
@@ -41,7 +41,7 @@ constexpr bool IsEndDerivative(int row) {
   return true;
 }
 
-// The row that is f(t + h, y1): the last stage, the first extra stage, or -1.
+// The row that is f(t + h, y1): the last stage or the first extra stage.
 template <typename T>
 constexpr int EndDerivativeRow() {
   if (IsEndDerivative<T>(T::kStages - 1)) return T::kStages - 1;

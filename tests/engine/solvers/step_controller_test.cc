@@ -10,16 +10,16 @@ namespace {
 
 TEST(FastLog2, AgreesWithTheLibrary) {
   for (double x = 1e-300; x < 1e300; x *= 1.37) {
-    EXPECT_NEAR(FastLog2(x), std::log2(x), 1e-10 + 1e-15 * std::abs(std::log2(x)));
+    EXPECT_NEAR(FastLog2(x), std::log2(x), 2e-10);
   }
-  for (double x = 0.5; x < 2; x += 1e-3) EXPECT_NEAR(FastLog2(x), std::log2(x), 1e-10);
+  for (double x = 0.5; x < 2; x += 1e-3) EXPECT_NEAR(FastLog2(x), std::log2(x), 2e-10);
   EXPECT_EQ(FastLog2(1), 0);
   EXPECT_EQ(FastLog2(8), 3);
 }
 
 TEST(FastExp2, AgreesWithTheLibrary) {
   for (double x = -900; x < 900; x += 0.37) {
-    EXPECT_NEAR(FastExp2(x) / std::exp2(x), 1, 1e-10) << x;
+    EXPECT_NEAR(FastExp2(x) / std::exp2(x), 1, 2e-10) << x;
   }
   EXPECT_EQ(FastExp2(0), 1);
   EXPECT_EQ(FastExp2(-3), 0.125);
