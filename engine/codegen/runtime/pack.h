@@ -106,4 +106,20 @@ inline Pack<8> Fma(Pack<8> x, Pack<8> y, Pack<8> z) {
 #endif
 #endif
 
+// ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7))
+inline double Fold(Pack<8> x) {
+#if defined(__AVX512F__)
+  const __m256d four = _mm256_add_pd(_mm512_castpd512_pd256(x.v), _mm512_extractf64x4_pd(x.v, 1));
+#elif defined(__AVX2__) && defined(__FMA__)
+  const __m256d four = _mm256_add_pd(x.a, x.b);
+#endif
+#if defined(__AVX2__) && defined(__FMA__)
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(four), _mm256_extractf128_pd(four, 1));
+  return _mm_cvtsd_f64(two) + _mm_cvtsd_f64(_mm_unpackhi_pd(two, two));
+#else
+  const double* v = x.v;
+  return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+#endif
+}
+
 }  // namespace costate::codegen::COSTATE_ISA

@@ -1,11 +1,14 @@
 // Compiled code against the interpreter, and against itself at other widths, on random graphs.
 // Built twice: a short run, and a long one of COSTATE_RANDOM_FUNCTIONS functions a test.
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/autodiff/autodiff.h"
 #include "engine/codegen/host_compiler.h"
 #include "engine/interpreter/interpreter.h"
 #include "engine/model/model.h"
@@ -64,7 +67,9 @@ void ExpectClose(const Buffers& actual, const Buffers& expected, const std::stri
   for (size_t i = 0; i < actual.size(); ++i) {
     ASSERT_EQ(actual[i].size(), expected[i].size());
     for (size_t k = 0; k < actual[i].size(); ++k) {
-      EXPECT_NEAR(actual[i][k], expected[i][k], 1e-10) << what << " output " << i << ", " << k;
+      const double scale = std::max(1.0, std::fabs(expected[i][k]));
+      EXPECT_NEAR(actual[i][k], expected[i][k], 1e-10 * scale)
+          << what << " output " << i << ", " << k;
     }
   }
 }
@@ -112,6 +117,21 @@ TEST(RandomEquivalence, AnyUniformBuffersGiveTheSameBits) {
        ++seed) {
     const KernelSpec spec = {.lanes = compiler->simd_lanes(), .uniform_inputs = seed % 8};
     CheckFunction(RandomFunction(seed, {}), seed, *compiler, *compiler, spec);
+  }
+}
+
+// Derivatives bring the ops models rarely write: pads, sums to a shape, outer products. Kinks
+// are left out, as a derivative may be anything there.
+TEST(RandomEquivalence, DerivativesAgree) {
+  const auto compiler = CompilerOf({});
+  const KernelSpec spec = {.lanes = compiler->simd_lanes()};
+  for (uint64_t seed = 25'001; seed <= 25'000 + kFunctions / 4; ++seed) {
+    const Function function = RandomFunction(seed, {.steps = 12, .kinks = false});
+    for (const auto& derivative : {Jvp(function, {1, 2}), Vjp(function, {0, 1, 2})}) {
+      ASSERT_TRUE(derivative.ok()) << derivative.status();
+      CheckFunction(*derivative, seed, *compiler, *compiler, spec);
+    }
+    if (testing::Test::HasFailure()) break;
   }
 }
 
