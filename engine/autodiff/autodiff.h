@@ -20,7 +20,9 @@ namespace costate {
 // Derivatives at the points where an op has none: abs, sign, floor, min, max, comparisons and
 // select take the derivative of the branch that gave the value (of the first operand at a tie of
 // min or max; sign(0) = 0 for abs). sqrt, log and pow give inf or NaN as the formulas do, except
-// that d(x^y)/dy is 0 where x = 0 and y > 0. Where the value is NaN, so may be the derivative.
+// that d(x^y)/dy is 0 where x = 0 and y > 0, and that sqrt and pow add 0 where their operand does
+// not move (a tangent or cotangent of 0) at x = 0 or, for an exponent, at x < 0: a parameter that
+// is held fixed spoils no other derivative. Where the value is NaN, so may be the derivative.
 //
 // Conditionals: the branch not taken adds exactly nothing, even where its own values or
 // derivatives are infinite or NaN: in reverse, every cotangent that leaves a computation used by

@@ -27,6 +27,13 @@ struct Arithmetic {
   }
 };
 
+// 1 in place of x where v is 0 and `singular` holds: what does not move adds 0, even where the
+// partial derivative is infinite or NaN.
+ValueId UnlessStill(const Arithmetic& a, ValueId v, ValueId singular, ValueId x) {
+  const ValueId still = a.b.Binary(Op::kEq, v, a.Number(0));
+  return a.b.Select(a.b.Binary(Op::kAnd, still, singular), a.Number(1), x);
+}
+
 // n x^(n-1) v
 ValueId TimesPowiPartial(const Arithmetic& a, int64_t n, ValueId x, ValueId y, ValueId v) {
   if (n == 0) return kNoValue;
@@ -47,8 +54,11 @@ ValueId TimesUnaryPartial(FunctionBuilder& b, const Rebuilt& at, ValueId v) {
     case Op::kSign:
     case Op::kFloor:
       return kNoValue;
-    case Op::kSqrt:
-      return a.Mul(v, a.Div(a.Number(0.5), y));
+    case Op::kSqrt: {
+      const ValueId is_zero = b.Binary(Op::kEq, y, a.Number(0));
+      const ValueId root = UnlessStill(a, v, is_zero, y);
+      return a.Mul(v, a.Div(a.Number(0.5), root));
+    }
     case Op::kExp:
       return a.Mul(v, y);
     case Op::kExpm1:
@@ -121,19 +131,28 @@ ValueId Power(const Arithmetic& a, ValueId x, ValueId p) {
   return a.b.Binary(Op::kPow, x, p);
 }
 
+// Whether p is a constant of at least 1: x^(p-1) is finite at 0.
+bool IsAtLeastOne(const FunctionBuilder& b, ValueId p) {
+  const std::vector<double>* elements = b.constant(p);
+  return elements != nullptr && elements->size() == 1 && elements->front() >= 1;
+}
+
 // d(x^p)/dx = p x^(p-1), which is right at x = 0 where y p / x is not. d(x^p)/dp = y log(x), with
 // log(1) in place of log(0) where p > 0, so that derivatives of the zero are zero too.
 ValueId TimesPowPartial(FunctionBuilder& b, const Rebuilt& at, int k, ValueId v) {
   const Arithmetic a{b};
   const ValueId x = at.operands[0];
   const ValueId p = at.operands[1];
-  if (k == 0) {
-    return a.Mul(v, a.Mul(p, Power(a, x, a.Sub(p, a.Number(1)))));
-  }
   const ValueId zero = b.Constant(0);
   const ValueId is_zero = b.Binary(Op::kEq, x, zero);
+  if (k == 0) {
+    const ValueId base = IsAtLeastOne(b, p) ? x : UnlessStill(a, v, is_zero, x);
+    return a.Mul(v, a.Mul(p, Power(a, base, a.Sub(p, a.Number(1)))));
+  }
   const ValueId at_zero = b.Binary(Op::kAnd, is_zero, b.Binary(Op::kLt, zero, p));
-  const ValueId log = b.Unary(Op::kLog, b.Select(at_zero, a.Number(1), x));
+  const ValueId above = b.Select(at_zero, a.Number(1), x);
+  const ValueId is_negative = b.Binary(Op::kLt, x, zero);
+  const ValueId log = b.Unary(Op::kLog, UnlessStill(a, v, is_negative, above));
   return a.Mul(v, a.Mul(at.result, log));
 }
 

@@ -176,9 +176,7 @@ TEST(ElementwiseRulesTest, ReusesTheValueOfTheFunction) {
     const Function gradient = VjpOf(Apply(op, 1), {0});
     int count = 0;
     for (const Instruction& instruction : gradient.instructions) {
-      const bool arithmetic = instruction.op == Op::kAdd || instruction.op == Op::kSub ||
-                              instruction.op == Op::kMul || instruction.op == Op::kDiv;
-      count += IsElementwise(instruction.op) && !arithmetic;
+      count += ClassOf(instruction.op) == OpClass::Unary;
     }
     EXPECT_EQ(count, 1) << OpName(op);
   }
@@ -217,6 +215,41 @@ TEST(ElementwiseRulesTest, OperandsAreMadeFromLeftToRight) {
     }
     EXPECT_EQ(seen, 1);
   }
+}
+
+// y = c sqrt(a) and y = c a^p, differentiated by c alone while a (and p) hold still where the
+// partial derivatives by them do not exist.
+TEST(ElementwiseRulesTest, WhatHoldsStillAddsNothing) {
+  const Function root = Apply(Op::kSqrt, 1);
+  EXPECT_EQ(Interpret(JvpOf(root, {0}), {{0}, {0}})[1][0], 0);
+  EXPECT_EQ(Interpret(VjpOf(root, {0}), {{0}, {0}})[1][0], 0);
+  EXPECT_EQ(Interpret(JvpOf(root, {0}), {{0}, {1}})[1][0], kInf);
+  const Function power = Apply(Op::kPow, 2);
+  const auto push = [&](double x, double p, double dx, double dp) {
+    return Interpret(JvpOf(power, {0, 1}), {{x}, {p}, {dx}, {dp}})[1][0];
+  };
+  EXPECT_EQ(push(-2, 3, 1, 0), 12);  // 3 x^2
+  EXPECT_TRUE(std::isnan(push(-2, 3, 1, 1)));
+  EXPECT_EQ(push(0, 0.25, 0, 1), 0);
+  EXPECT_EQ(push(0, 0.25, 1, 0), kInf);
+  EXPECT_EQ(push(0, 1, 1, 0), 1);
+  const Buffers pulled = Interpret(VjpOf(power, {0, 1}), {{-2}, {3}, {0}});
+  EXPECT_EQ(pulled[1][0], 0);
+  EXPECT_EQ(pulled[2][0], 0);
+}
+
+// d^2/dp^2 of x^p is x^p log(x)^2 also where the first derivative is scaled by 0: at q = 0 the
+// cotangent q of x^p does not move, yet its own derivative is that of the power.
+TEST(ElementwiseRulesTest, AScaleOfZeroKeepsItsDerivative) {
+  FunctionBuilder b("f", {{"x", 1}, {"p", 1}, {"q", 1}}, {{"out", 1}});
+  const ValueId x = b.Input(0, 0, {});
+  const ValueId power = b.Binary(Op::kPow, x, b.Input(1, 0, {}));
+  b.Result(b.Binary(Op::kMul, b.Input(2, 0, {}), power), 0, 0);
+  const Function f = std::move(b).Build();
+  const Function pull = VjpOf(f, {1});      // {x, p, q, c} -> {f, c q x^p log x}
+  const Function twice = JvpOf(pull, {2});  // by q
+  const Buffers found = Interpret(twice, {{2}, {3}, {0}, {1}, {1}});
+  EXPECT_NEAR(found[3][0], 8 * std::log(2.0), 1e-14);
 }
 
 }  // namespace
