@@ -4,12 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <memory>
-#include <string>
+#include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "engine/base/status_macros.h"
 #include "engine/solvers/initial_step.h"
 #include "engine/solvers/lane.h"
@@ -65,11 +63,10 @@ class Driver {
       atol_.assign(n_, 1.0);
     }
     trajectories_.resize(problem_.num_trajectories);
-    poll_mask_ = n_ * W >= 2048 ? 0 : 63;
     return absl::OkStatus();
   }
 
-  // ---- the five calls of the loop --------------------------------------------------------------
+  // The five calls of the loop.
 
   void Step() {
     for (int l = 0; l < W; ++l) {
@@ -100,18 +97,17 @@ class Driver {
 
   // The next step sizes, and trajectories that have none.
   void Detect() {
-    if (adaptive_) {
-      for (int l = 0; l < W; ++l) {
-        if (lane_[l].active()) lane_[l].Control(gains_, error_[l], accept_[l], tried_[l]);
-      }
-    }
     for (int l = 0; l < W; ++l) {
       Lane& lane = lane_[l];
-      if (!lane.active() || accept_[l]) continue;
-      ++lane.rejected;
-      if (adaptive_ && std::abs(lane.h) >= lane.SmallestStep(options_.control)) continue;
-      const int64_t element = stepper_->WorstElement(l, atol_.data(), options_.control.rtol);
-      Retire(l, lane.Failure(error_[l], element, adaptive_));
+      if (!lane.active()) continue;
+      if (adaptive_) {
+        const bool goes_on =
+            lane.Control(options_.control, gains_, error_[l], accept_[l], tried_[l]);
+        if (goes_on) continue;
+      } else if (accept_[l]) {
+        continue;
+      }
+      RetireRefused(l);
     }
   }
 
@@ -126,17 +122,7 @@ class Driver {
         Retire(l, lane.OutOfSteps());
       }
     }
-    if (const std::optional<Reason> reason = watch_.Poll((++turns_ & poll_mask_) == 0)) {
-      Stop(*reason);
-    }
-  }
-
-  // ---- lanes
-  // -------------------------------------------------------------------------------------
-
-  template <typename V>
-  static const double* Row(const V& values, int64_t trajectory, int64_t size, int64_t each) {
-    return values.data() + (size == each ? 0 : trajectory * each);
+    if (const std::optional<Reason> reason = watch_.Poll()) Stop(*reason);
   }
 
   // Starts the next waiting trajectory that needs a step in lane l, if there is one.
@@ -161,8 +147,9 @@ class Driver {
     if (options_.return_grid) trajectory.grid.push_back(t0);
     for (StepCompanion* companion : hooks_.companions) Update(companion->Begin(t0, y0));
     if (!output_.CheckStart(y0, &lane.termination)) return Finish(l, 0);
-    for (int64_t i = lane.cursor.Begin(t0); i > 0; --i)
+    for (int64_t i = lane.cursor.Begin(t0); i > 0; --i) {
       Update(output_.Save(&trajectory, b, t0, y0));
+    }
     if (t0 == t1) return Finish(l, 0);
 
     const double* derivative = nullptr;
@@ -212,6 +199,16 @@ class Driver {
     Refill(l);
   }
 
+  // The step of lane l was refused for good.
+  void RetireRefused(int l) {
+    const int64_t element = stepper_->WorstElement(l, atol_.data(), options_.control.rtol);
+    bool finite = std::isfinite(stepper_->y_new()[element * W + l]);
+    for (int j = 0; j < GetMethodInfo(options_.method).stages; ++j) {
+      finite = finite && std::isfinite(stepper_->stages()[(j * n_ + element) * W + l]);
+    }
+    Retire(l, lane_[l].Refused(finite, std::sqrt(error_[l]), element, adaptive_));
+  }
+
   // Ends every trajectory, running and waiting.
   void Stop(Reason reason) {
     for (int64_t b = waiting_; b < problem_.num_trajectories; ++b) {
@@ -230,9 +227,6 @@ class Driver {
   void Update(const absl::Status& status) {
     if (failure_.ok()) failure_ = status;
   }
-
-  // ---- accepted steps
-  // ----------------------------------------------------------------------------
 
   StepRecord TriedStep() const {
     return {.t = lane_[0].t,
@@ -297,8 +291,6 @@ class Driver {
 
   int active_ = 0;       // lanes at work
   int64_t waiting_ = 0;  // next trajectory to start
-  uint64_t turns_ = 0;
-  uint64_t poll_mask_ = 63;
   Lane lane_[W];
   double t_next_[W] = {};
   double tried_[W] = {};  // step sizes, signed

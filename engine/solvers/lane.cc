@@ -29,8 +29,7 @@ void Lane::Begin(int64_t index, double start, double end, const SolveOptions& op
   termination = ReachedEnd();
 }
 
-Termination Lane::Failure(double squared_error, int64_t element, bool adaptive) const {
-  const bool finite = std::isfinite(squared_error);
+Termination Lane::Refused(bool finite, double error, int64_t element, bool adaptive) const {
   Termination result = ReachedEnd();
   result.reason = finite ? Termination::Reason::kStepUnderflow : Termination::Reason::kNonFinite;
   result.state_index = element;
@@ -45,8 +44,8 @@ Termination Lane::Failure(double squared_error, int64_t element, bool adaptive) 
   } else {
     result.detail = absl::StrCat(
         "at t = ", t, " the error control asks for a step of ", std::abs(h),
-        ", below the minimum; state ", element, " has the largest scaled error (",
-        std::sqrt(squared_error), " overall)",
+        ", below the minimum; state ", element, " has the largest scaled error (", error,
+        " overall)",
         "; the solution may have a singularity or a jump there, or the tolerances ask for more "
         "than double precision gives");
   }

@@ -49,11 +49,18 @@ struct Lane {
     return t + h;
   }
 
-  // The controller's verdict on the tried step.
-  void Control(const ControllerGains& gains, double squared_error, bool accept, double tried) {
+  // Sets the next step from the squared error of the tried one. False if that was refused and can
+  // not be made smaller.
+  bool Control(const StepControl& control, const ControllerGains& gains, double squared_error,
+               bool accept, double tried) {
     const double factor = accept ? controller.Accepted(gains, squared_error)
                                  : controller.Rejected(gains, squared_error);
     SetStep(tried * factor);
+    if (!accept) ++rejected;
+    if (std::abs(h) >= SmallestStep(control)) [[likely]]
+      return true;
+    if (accept) h = direction * SmallestStep(control);
+    return accept;
   }
   void SetStep(double step) {
     h = step;
@@ -66,7 +73,9 @@ struct Lane {
     return std::max({control.min_step, std::abs(t) * 0x1p-48, 0x1p-1000});
   }
 
-  Termination Failure(double squared_error, int64_t element, bool adaptive) const;
+  // The end of a trajectory whose step was refused for good: `finite` tells whether the values of
+  // state `element`, the one at fault, were finite in the tried step of scaled error `error`.
+  Termination Refused(bool finite, double error, int64_t element, bool adaptive) const;
   Termination OutOfSteps() const;
   Termination ReachedEnd() const;
 };

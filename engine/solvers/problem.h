@@ -79,8 +79,9 @@ struct StepControl {
   double min_factor = 0.2;             // (0, 1)
   double max_factor = 10.0;            // > 1
   std::optional<double> initial_step;  // > 0; unset: Hairer, Norsett, Wanner I, II.4
-  double min_step = 0;                 // >= 0; steps below it end the solve (also below 16 ulp(t))
-  std::optional<double> max_step;      // > 0; unset: |t1 - t0|
+  // >= 0. A step refused at this size, or at 16 ulp(t) if that is more, ends the solve.
+  double min_step = 0;
+  std::optional<double> max_step;  // > 0; unset: |t1 - t0|
 
   std::optional<double> fixed_step;  // kFixed: > 0
   std::vector<double> grid;          // kGrid: t0 first, t1 last, strictly monotone; shared
