@@ -31,16 +31,13 @@ absl::Status ValidateForAll(const Loss& loss, const BoundSimulation& bound) {
   return absl::OkStatus();
 }
 
-absl::Status CheckSavedRoom(const BoundSimulation& bound, const SaveAt& save) {
-  const Model& model = *bound.model;
-  const double values = static_cast<double>(model.rhs().num_states()) +
-                        static_cast<double>(model.outputs().num_values());
-  const double rows = static_cast<double>(bound.num_trajectories) *
-                      static_cast<double>(std::max<size_t>(1, save.times.size()));
-  if (8 * rows * values <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(
-      absl::StrCat(rows, " saved rows of ", values, " values pass the limit of ",
-                   limits::kMaxSavedBytes, " bytes; use fewer trajectories or times"));
+// Of the gradients, [B, columns].
+absl::Status CheckGradientRoom(int64_t trajectories, int64_t columns) {
+  const double bytes = 8.0 * static_cast<double>(trajectories) * static_cast<double>(columns);
+  if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "gradients of ", trajectories, " trajectories in ", columns, " columns pass the limit of ",
+      limits::kMaxSavedBytes, " bytes; ask for fewer of either at once"));
 }
 
 absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
@@ -67,6 +64,18 @@ absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
 }
 
 }  // namespace
+
+absl::Status CheckSavedRoom(const BoundSimulation& bound, const SaveAt& save) {
+  const Model& model = *bound.model;
+  const double values = static_cast<double>(model.rhs().num_states()) +
+                        static_cast<double>(model.outputs().num_values());
+  const double rows = static_cast<double>(bound.num_trajectories) *
+                      static_cast<double>(std::max<size_t>(1, save.times.size()));
+  if (8 * rows * values <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat(rows, " saved rows of ", values, " values pass the limit of ",
+                   limits::kMaxSavedBytes, " bytes; use fewer trajectories or times"));
+}
 
 GradientMethod ChooseGradientMethod(GradientMethod wanted, const BoundSimulation& bound,
                                     int64_t columns, int64_t save_times, std::string* reason) {
@@ -142,6 +151,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
                                   SaveAtLossTimes({&request.loss}, bound.t1[0] < bound.t0[0])));
   RETURN_IF_ERROR(CheckSavedRoom(bound, resolved.options.save));
   const int64_t columns = NumColumns(result.wrt);
+  RETURN_IF_ERROR(CheckGradientRoom(bound.num_trajectories, columns));
   result.method = ChooseGradientMethod(request.gradient.method, bound, columns,
                                        static_cast<int64_t>(resolved.options.save.times.size()),
                                        &result.method_reason);

@@ -27,6 +27,9 @@ GradientMethod ChooseGradientMethod(GradientMethod wanted, const BoundSimulation
 // Saves at the union of the losses' times, or the end if they have none.
 SaveAt SaveAtLossTimes(const std::vector<const Loss*>& losses, bool backwards);
 
+// RESOURCE_EXHAUSTED if states and outputs at all save times pass limits::kMaxSavedBytes.
+absl::Status CheckSavedRoom(const BoundSimulation& bound, const SaveAt& save);
+
 // Builds what a gradient by `method` needs; returns the time it took, that of `bound` included.
 absl::StatusOr<absl::Duration> PrepareGradientKernels(const BoundSimulation& bound,
                                                       GradientMethod method, int64_t save_times);

@@ -34,7 +34,8 @@ absl::Status FillPrimal(const PassInput& input, Trajectory trajectory,
   const Problem problem = input.bound->one(input.trajectory);
   RETURN_IF_ERROR(CheckTrajectory(trajectory, model.rhs().num_states()));
   SavedValues& values = primal->values;
-  RETURN_IF_ERROR(EvaluateOutputs(model, trajectory, problem.params, &values.outputs));
+  RETURN_IF_ERROR(
+      EvaluateOutputs(model, trajectory, problem.params, input.cancellation, &values.outputs));
   values.times = std::move(trajectory.times);
   values.states = std::move(trajectory.states);
   values.terminal_state.assign(model.rhs().num_states(), kNaN);
@@ -75,7 +76,8 @@ absl::StatusOr<StateLoss> PullBackOutputs(const PassInput& input, const SavedVal
     const MapPoints rows = {.rows = static_cast<int64_t>(values.times.size()),
                             .t = values.times.data(),
                             .y = values.states.data(),
-                            .p = problem.params.data()};
+                            .p = problem.params.data(),
+                            .cancellation = input.cancellation};
     RETURN_IF_ERROR(TransposeRows(model.outputs(), rows, cotangents.outputs.data(), nullptr,
                                   loss.saved.data(), loss.params.data()));
   }
@@ -149,7 +151,9 @@ class BackpropPass : public GradientPass {
     std::fill(gradient.begin(), gradient.end(), kNaN);
     if (!primal_.reached()) return absl::OkStatus();
     const Problem problem = input_.bound->one(input_.trajectory);
-    ASSIGN_OR_RETURN(StateLoss loss, PullBackOutputs(input_, primal_.values, cotangents));
+    absl::StatusOr<StateLoss> pulled_back = PullBackOutputs(input_, primal_.values, cotangents);
+    if (!pulled_back.ok()) return EndEarly(input_, pulled_back.status(), &primal_);
+    const StateLoss& loss = *pulled_back;
     const StateCotangents pulled = {primal_.values.times, loss.saved, loss.terminal};
     absl::StatusOr<AdjointResult> adjoint = DiscreteAdjoint(
         *problem.field, problem.params, recording_, pulled, input_.cancellation, input_.deadline);
@@ -225,7 +229,10 @@ class ForwardPass : public GradientPass {
   absl::Status Gradient(const Cotangents& cotangents, absl::Span<double> gradient) override {
     std::fill(gradient.begin(), gradient.end(), kNaN);
     if (!primal_.reached()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const StateLoss loss, PullBackOutputs(input_, primal_.values, cotangents));
+    const absl::StatusOr<StateLoss> pulled_back =
+        PullBackOutputs(input_, primal_.values, cotangents);
+    if (!pulled_back.ok()) return EndEarly(input_, pulled_back.status(), &primal_);
+    const StateLoss& loss = *pulled_back;
     std::fill(gradient.begin(), gradient.end(), 0.0);
     Contract(loss.saved, states_, gradient);
     Contract(loss.terminal, terminal_, gradient);
@@ -331,14 +338,16 @@ absl::StatusOr<TangentSeeds> MakeSeeds(const PassInput& input, int64_t num_direc
 }  // namespace
 
 absl::Status CheckTangentRoom(const PassInput& input, int64_t num_directions) {
-  const double rows = static_cast<double>(input.bound->model->rhs().num_params()) +
+  const VectorField& field = input.bound->model->rhs();
+  const double rows = static_cast<double>(field.num_params()) +
+                      static_cast<double>(field.num_states()) +
                       static_cast<double>(NumColumns(*input.wrt));
   if (8 * rows * num_directions <= static_cast<double>(limits::kMaxSavedBytes)) {
     return absl::OkStatus();
   }
   return absl::ResourceExhaustedError(
       absl::StrCat("forward tangents in ", num_directions, " directions of ", rows,
-                   " parameters pass the limit of ", limits::kMaxSavedBytes,
+                   " states, parameters and columns pass the limit of ", limits::kMaxSavedBytes,
                    " bytes; use backprop, or fewer columns"));
 }
 

@@ -55,6 +55,20 @@ class PointLanes {
   std::vector<double> t_, y_, p_;
 };
 
+absl::Status PollCancellation(const MapPoints& points) {
+  if (points.cancellation == nullptr || !points.cancellation->cancelled()) return absl::OkStatus();
+  switch (points.cancellation->reason()) {
+    case Cancellation::Reason::kDeadlineExceeded:
+      return absl::DeadlineExceededError("the deadline passed while outputs were evaluated");
+    case Cancellation::Reason::kShuttingDown:
+      return absl::UnavailableError("the server shut down while outputs were evaluated");
+    case Cancellation::Reason::kClientCancelled:
+    case Cancellation::Reason::kNone:
+      break;
+  }
+  return absl::CancelledError("cancelled while outputs were evaluated");
+}
+
 std::vector<double> LaneBuffer(int64_t elements, int width) {
   return std::vector<double>(std::max<int64_t>(1, elements * width));
 }
@@ -95,6 +109,7 @@ absl::Status EvaluateRows(const DifferentiableMap& map, const MapPoints& points,
   std::vector<double> out = LaneBuffer(k, width);
   std::vector<double> scratch(kernel.scratch_size());
   for (int64_t row = 0; row < points.rows; row += width) {
+    RETURN_IF_ERROR(PollCancellation(points));
     point.LoadRow(row);
     const double* inputs[] = {point.t(), point.y(), point.p()};
     double* outputs[] = {out.data()};
@@ -121,6 +136,7 @@ absl::Status TransposeRows(const DifferentiableMap& map, const MapPoints& points
   std::vector<double> lane_p = LaneBuffer(m, width);
   std::vector<double> scratch(kernel.scratch_size());
   for (int64_t row = 0; row < points.rows; row += width) {
+    RETURN_IF_ERROR(PollCancellation(points));
     point.LoadRow(row);
     Load(cotangents, k, k, row, points.rows, width, c_value.data());
     const double* inputs[] = {point.t(), point.y(), point.p(), c_value.data()};
@@ -160,6 +176,7 @@ absl::Status PushRows(const DifferentiableMap& map, const MapPoints& points, int
     load(d_t, 1, lane_t);
     load(d_p, m, lane_p);
     for (int64_t row = 0; row < points.rows; ++row) {
+      RETURN_IF_ERROR(PollCancellation(points));
       load(d_y == nullptr ? nullptr : d_y + row * n * columns, n, lane_y);
       const double* inputs[] = {points.t + row * points.t_stride,
                                 points.y + row * n,

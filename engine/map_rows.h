@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "engine/base/cancellation.h"
 #include "engine/solvers/vector_field.h"
 
 namespace costate {
@@ -23,6 +24,7 @@ struct MapPoints {
   const double* y = nullptr;  // [R, num_states]
   const double* p = nullptr;  // [R, m] with p_stride m, or [m] with p_stride 0
   int64_t p_stride = 0;
+  const Cancellation* cancellation = nullptr;  // looked at in every group of rows
 };
 
 // Builds kernels ahead of the numerical work, so that both can be timed. Returns the time spent.
@@ -36,7 +38,8 @@ absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNe
 // Lane count of the kernels the calls below use for that many rows.
 int RowLanes(const DifferentiableMap& map, int64_t rows);
 
-// Each call does nothing for a map without values.
+// Each call does nothing for a map without values. A cancellation ends it with CANCELLED,
+// DEADLINE_EXCEEDED or UNAVAILABLE, by its reason; the rows not come to are left as they were.
 
 // values [R, num_values] = g.
 absl::Status EvaluateRows(const DifferentiableMap& map, const MapPoints& points, double* values);

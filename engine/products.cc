@@ -49,6 +49,15 @@ absl::Status ValidateCotangents(const std::vector<Loss>& cotangents, const Probl
   return absl::OkStatus();
 }
 
+// Of the gradients, [V, columns].
+absl::Status CheckGradientRoom(size_t cotangents, int64_t columns) {
+  const double bytes = 8.0 * static_cast<double>(cotangents) * static_cast<double>(columns);
+  if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "gradients of ", cotangents, " cotangents in ", columns, " columns pass the limit of ",
+      limits::kMaxSavedBytes, " bytes; ask for fewer of either at once"));
+}
+
 std::vector<const Loss*> Pointers(const std::vector<Loss>& losses) {
   std::vector<const Loss*> pointers;
   for (const Loss& loss : losses) pointers.push_back(&loss);
@@ -121,9 +130,14 @@ absl::Status PushOutputs(const PassInput& input, int64_t num_directions,
   const MapPoints rows = {.rows = reached,
                           .t = values.times.data(),
                           .y = values.states.data(),
-                          .p = problem.params.data()};
-  return PushRows(map, rows, num_directions, t1.empty() ? nullptr : t1.data(),
-                  tangents->pass.states.data(), params.data(), tangents->outputs.data());
+                          .p = problem.params.data(),
+                          .cancellation = input.cancellation};
+  const absl::Status status =
+      PushRows(map, rows, num_directions, t1.empty() ? nullptr : t1.data(),
+               tangents->pass.states.data(), params.data(), tangents->outputs.data());
+  const bool cancelled = input.cancellation != nullptr && input.cancellation->cancelled();
+  // A trajectory that was cut short says so itself.
+  return cancelled && !tangents->pass.primal.reached() ? absl::OkStatus() : status;
 }
 
 // [rows, V] to [V, rows].
@@ -195,10 +209,12 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
   RETURN_IF_ERROR(CheckSpans(bound, result.wrt));
   RETURN_IF_ERROR(ValidateCotangents(request.cotangents, bound.one(0), *bound.model));
+  RETURN_IF_ERROR(CheckGradientRoom(request.cotangents.size(), NumColumns(result.wrt)));
   ASSIGN_OR_RETURN(
       ResolvedOptions resolved,
       ResolveOptions(request.simulation, bound,
                      SaveAtLossTimes(Pointers(request.cotangents), bound.t1[0] < bound.t0[0])));
+  RETURN_IF_ERROR(CheckSavedRoom(bound, resolved.options.save));
   result.method = ChooseGradientMethod(request.gradient.method, bound, NumColumns(result.wrt),
                                        static_cast<int64_t>(resolved.options.save.times.size()),
                                        &result.method_reason);

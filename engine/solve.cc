@@ -97,14 +97,21 @@ absl::Status CheckOutputRoom(const std::vector<Trajectory>& trajectories, int64_
 }  // namespace
 
 absl::Status EvaluateOutputs(const Model& model, const Trajectory& trajectory,
-                             absl::Span<const double> params, std::vector<double>* outputs) {
+                             absl::Span<const double> params, const Cancellation* cancellation,
+                             std::vector<double>* outputs) {
   MapPoints points;
   points.rows = trajectory.num_reached;
   points.t = trajectory.times.data();
   points.y = trajectory.states.data();
   points.p = params.data();
+  points.cancellation = cancellation;
   outputs->assign(trajectory.times.size() * model.outputs().num_values(), kNaN);
-  return EvaluateRows(model.outputs(), points, outputs->data());
+  absl::Status status = EvaluateRows(model.outputs(), points, outputs->data());
+  const bool cancelled = cancellation != nullptr && cancellation->cancelled();
+  if (cancelled && trajectory.termination.reason != Termination::Reason::kReachedEnd) {
+    return absl::OkStatus();  // the trajectory says that it was cut short
+  }
+  return status;
 }
 
 absl::Status CheckTrajectory(const Trajectory& trajectory, int64_t num_states) {
@@ -147,7 +154,7 @@ absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
       RETURN_IF_ERROR(CheckOutputRoom(result.trajectories, model.outputs().num_values()));
       for (size_t b = 0; b < result.trajectories.size(); ++b) {
         RETURN_IF_ERROR(EvaluateOutputs(model, result.trajectories[b], bound.one(b).params,
-                                        &result.outputs[b]));
+                                        cancellation, &result.outputs[b]));
       }
     }
   }

@@ -2,7 +2,6 @@
 #ifndef COSTATE_ENGINE_SOLVE_H_
 #define COSTATE_ENGINE_SOLVE_H_
 
-
 #include "absl/status/statusor.h"
 #include "engine/base/cancellation.h"
 #include "engine/engine.h"
@@ -13,8 +12,11 @@ absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
                                             const Cancellation* cancellation, SolveSink* sink);
 
 // outputs [k, num_outputs] of a trajectory's saved rows, NaN where not reached. `params` is [m].
+// A cancellation is an error only for a trajectory that reached its end: others say so themselves,
+// and keep NaN.
 absl::Status EvaluateOutputs(const Model& model, const Trajectory& trajectory,
-                             absl::Span<const double> params, std::vector<double>* outputs);
+                             absl::Span<const double> params, const Cancellation* cancellation,
+                             std::vector<double>* outputs);
 
 // INTERNAL unless the arrays fit each other and reached values are finite.
 absl::Status CheckTrajectory(const Trajectory& trajectory, int64_t num_states);

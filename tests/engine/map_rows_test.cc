@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/engine_fixture.h"
 
@@ -116,6 +117,28 @@ TEST(MapRows, NothingToDoWithoutValues) {
   EXPECT_TRUE(EvaluateRows(model->outputs(), points, nullptr).ok());
   EXPECT_TRUE(TransposeRows(model->outputs(), points, nullptr, nullptr, nullptr, nullptr).ok());
   EXPECT_TRUE(PushRows(model->outputs(), points, 3, nullptr, nullptr, nullptr, nullptr).ok());
+}
+
+TEST(Cancelled, NoRowIsTaken) {
+  const auto model = MakeMaps();
+  const Rows rows = MakeRows(20);
+  Cancellation cancellation;
+  MapPoints points = rows.points();
+  points.cancellation = &cancellation;
+  std::vector<double> values(2 * 20, -1.0);
+  ASSERT_TRUE(EvaluateRows(model->outputs(), points, values.data()).ok());
+  EXPECT_NE(values[1], -1);
+  values.assign(2 * 20, -1.0);
+  cancellation.Cancel(Cancellation::Reason::kDeadlineExceeded);
+  EXPECT_EQ(EvaluateRows(model->outputs(), points, values.data()).code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_THAT(values, ::testing::Each(-1.0));
+  const std::vector<double> d_p(2, 1.0);
+  EXPECT_FALSE(
+      PushRows(model->outputs(), points, 1, nullptr, nullptr, d_p.data(), values.data()).ok());
+  EXPECT_FALSE(
+      TransposeRows(model->outputs(), points, values.data(), nullptr, nullptr, nullptr).ok());
+  EXPECT_THAT(values, ::testing::Each(-1.0));
 }
 
 }  // namespace

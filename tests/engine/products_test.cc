@@ -168,5 +168,16 @@ TEST(Products, AnEarlyEndIsNaN) {
   EXPECT_TRUE(std::isnan(v->values[0]));
 }
 
+// 1000 cotangents of 1e6 parameters: 8 GB of gradients, asked for in a few kilobytes.
+TEST(Vjp, GradientsThatDoNotFitAreRefused) {
+  VjpRequest request;
+  request.simulation = Simulate(
+      CompileText("model w\nparam p[1000000]\nparam s = 1\nstate x = 1\nx' = -s*x*p[0]\n"), 0, 1);
+  request.simulation.params = {{"p", {1000000}, std::vector<double>(1000000, 1.0)}};
+  request.cotangents.assign(1000, TerminalState({1}));
+  const auto result = TestEngine().ComputeVjp(request);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kResourceExhausted);
+}
+
 }  // namespace
 }  // namespace costate
