@@ -147,7 +147,7 @@ class Driver {
     if (options_.return_grid) trajectory.grid.push_back(t0);
     for (StepCompanion* companion : hooks_.companions) Update(companion->Begin(t0, y0));
     if (!output_.CheckStart(y0, &lane.termination)) return Finish(l, 0);
-    for (int64_t i = lane.cursor.Begin(t0); i > 0; --i) {
+    for (int64_t i = lane.cursor.Begin(t0); i > 0 && failure_.ok(); --i) {
       Update(output_.Save(&trajectory, b, t0, y0));
     }
     if (t0 == t1) return Finish(l, 0);
@@ -252,6 +252,7 @@ class Driver {
     Trajectory& trajectory = trajectories_[lane.trajectory];
     lane.cursor.Step(lane.t, t_next_[l], &points_);
     for (const SaveCursor::Point& point : points_) {
+      if (!failure_.ok()) return;  // a sink that failed is not asked again
       double* row = output_.Row(&trajectory, point.t, &failure_);
       if (row == nullptr) return;
       stepper_->Interpolate(l, point.theta, row);

@@ -98,13 +98,17 @@ TEST(Save, TakesNoTimes) {
 
 struct CollectingSink : SaveSink {
   absl::Status Save(int64_t trajectory, double t, absl::Span<const double> y) override {
-    if (times.size() == refuse_after) return absl::AbortedError("reader is gone");
+    if (times.size() == refuse_after) {
+      ++refusals;
+      return absl::AbortedError("reader is gone");
+    }
     trajectories.push_back(trajectory);
     times.push_back(t);
     states.insert(states.end(), y.begin(), y.end());
     return absl::OkStatus();
   }
   size_t refuse_after = std::numeric_limits<size_t>::max();
+  int refusals = 0;
   std::vector<int64_t> trajectories;
   std::vector<double> times, states;
 };
@@ -136,6 +140,16 @@ TEST(Save, ErrorOfTheSinkEndsTheSolve) {
   const Problem problem = kLogistic.View(field);
   EXPECT_EQ(Integrate(problem, options, hooks).status().code(), absl::StatusCode::kAborted);
   EXPECT_EQ(sink.times.size(), 2u);
+  EXPECT_EQ(sink.refusals, 1);
+
+  // Many rows of one step, and many at the start: the sink is not asked again.
+  for (const double t : {0.0, 1e-7}) {
+    SaveTimes(&options, std::vector<double>(50, t));
+    sink = {};
+    sink.refuse_after = 2;
+    EXPECT_EQ(Integrate(problem, options, hooks).status().code(), absl::StatusCode::kAborted);
+    EXPECT_EQ(sink.refusals, 1);
+  }
 }
 
 // ---- steps
