@@ -140,6 +140,7 @@ void Call::RunPrepare() {
   work_ = *std::move(work);
   record_.cost = work_.cost;
   if (work_.cost <= environment_.options().interactive_cost || task_class_ == TaskClass::kBatch) {
+    slot_->AddCost(work_.cost);
     return RunWork();
   }
   slot_ = nullptr;

@@ -127,9 +127,9 @@ class Call : public std::enable_shared_from_this<Call> {
   ComputePool::Slot* slot_ = nullptr;  // while running
   ComputePool::TimePoint queued_at_;
 
-  std::mutex mutex_;      // guards the members below
-  Done done_;             // null once called
-  uint64_t ticket_ = 0;   // of the task in the queue; 0: none
+  std::mutex mutex_;     // guards the members below
+  Done done_;            // null once called
+  uint64_t ticket_ = 0;  // of the task in the queue; 0: none
   bool has_timer_ = false;
   DeadlineTimer::Id timer_;
 };

@@ -117,9 +117,10 @@ absl::Status ComputePool::Admit(const Task& task) const {
                                      ? options_.max_interactive_wait
                                      : options_.max_batch_wait;
   if (wait > allowed) {
-    return ExhaustedStatus(absl::StrCat("the server is at capacity: the expected wait is ",
-                                        absl::FormatDuration(absl::Floor(wait, absl::Milliseconds(1)))),
-                           wait - allowed);
+    return ExhaustedStatus(
+        absl::StrCat("the server is at capacity: the expected wait is ",
+                     absl::FormatDuration(absl::Floor(wait, absl::Milliseconds(1)))),
+        wait - allowed);
   }
   if (task.deadline == TimePoint::max()) return absl::OkStatus();
   const absl::Duration left = absl::FromChrono(task.deadline - std::chrono::steady_clock::now());
@@ -137,14 +138,17 @@ absl::Duration ComputePool::WaitLocked(TaskClass task_class) const {
   const int64_t total = running_[0] + running_[1];
   const int64_t batch_threads = options_.threads - options_.interactive_threads;
   const bool interactive = task_class == TaskClass::kInteractive;
-  const bool free = interactive ? running(task_class) < options_.interactive_threads ||
-                                      total < options_.threads
-                                : running(task_class) < batch_threads;
+  const bool free =
+      interactive ? running(task_class) < options_.interactive_threads || total < options_.threads
+                  : running(task_class) < batch_threads;
   if (free && queue(task_class).empty()) return absl::ZeroDuration();
-  absl::Duration work = delay_model_.TimeFor(queued_cost_[static_cast<size_t>(task_class)]);
+  absl::Duration work = delay_models_[static_cast<size_t>(task_class)].TimeFor(
+      queued_cost_[static_cast<size_t>(task_class)]);
   for (const Slot& slot : slots_) {
     if (slot.task_class_ != task_class || slot.paused_) continue;
-    absl::Duration left = delay_model_.TimeFor(slot.cost_) - SinceStart(slot.start_);
+    absl::Duration left =
+        delay_models_[static_cast<size_t>(slot.submitted_as_)].TimeFor(slot.cost_) -
+        SinceStart(slot.start_);
     if (interactive) left = std::min(left, options_.quantum);
     work += std::max(left, absl::ZeroDuration());
   }
@@ -222,6 +226,7 @@ void ComputePool::RunNext(std::unique_lock<std::mutex>* lock, TaskClass task_cla
   ++running(task_class);
   Slot& slot = slots_.emplace_back();
   slot.pool_ = this;
+  slot.submitted_as_ = task_class;
   slot.task_class_ = task_class;
   slot.start_ = std::chrono::steady_clock::now();
   slot.cost_ = task.cost;
@@ -232,7 +237,8 @@ void ComputePool::RunNext(std::unique_lock<std::mutex>* lock, TaskClass task_cla
   task.run(slot);
   task.run = nullptr;
   lock->lock();
-  delay_model_.Record(slot.cost_, SinceStart(slot.start_));
+  delay_models_[static_cast<size_t>(slot.submitted_as_)].Record(slot.cost_,
+                                                                SinceStart(slot.start_));
   if (!slot.paused_) --running(slot.task_class_);
   bytes_ -= task.bytes;
   slots_.erase(place);
@@ -244,6 +250,11 @@ void ComputePool::Pause(Slot* slot) {
   slot->paused_ = true;
   --running(slot->task_class_);
   if (NextClass().has_value()) Wake();
+}
+
+void ComputePool::AddCost(Slot* slot, double cost) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  slot->cost_ += cost;
 }
 
 void ComputePool::Resume(Slot* slot) {

@@ -55,11 +55,14 @@ class ComputePool {
    public:
     void Pause() { pool_->Pause(this); }
     void Resume() { pool_->Resume(this); }  // at once; may exceed the number of threads briefly
+    // The task goes on with more work than it was submitted with.
+    void AddCost(double cost) { pool_->AddCost(this, cost); }
 
    private:
     friend class ComputePool;
     ComputePool* pool_ = nullptr;
-    TaskClass task_class_ = TaskClass::kInteractive;
+    TaskClass submitted_as_ = TaskClass::kInteractive;
+    TaskClass task_class_ = TaskClass::kInteractive;  // now
     TimePoint start_;
     double cost_ = 0;
     bool paused_ = false;
@@ -105,6 +108,7 @@ class ComputePool {
   void Loop();
   void Pause(Slot* slot);
   void Resume(Slot* slot);
+  void AddCost(Slot* slot, double cost);
   // The members below expect mutex_ to be held.
   absl::Status Admit(const Task& task) const;
   absl::Duration WaitLocked(TaskClass task_class) const;
@@ -125,8 +129,8 @@ class ComputePool {
   std::array<std::deque<Queued>, 2> queues_;
   std::array<double, 2> queued_cost_ = {0, 0};
   std::array<int64_t, 2> running_ = {0, 0};
-  std::list<Slot> slots_;  // of tasks that have started
-  DelayModel delay_model_;
+  std::list<Slot> slots_;                   // of tasks that have started
+  std::array<DelayModel, 2> delay_models_;  // by the class tasks were submitted in
   int64_t bytes_ = 0;
   int64_t admitted_ = 0;
   int64_t refused_ = 0;

@@ -5,7 +5,7 @@
 namespace costate {
 namespace {
 
-constexpr double kMemory = 0.95;  // weight of the past at each task
+constexpr double kMemory = 0.95;    // weight of the past at each task
 constexpr double kLeastCost = 1e3;  // no task is cheaper than its bookkeeping
 
 }  // namespace

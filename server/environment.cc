@@ -16,8 +16,9 @@ EngineOptions WithEvaluator(std::unique_ptr<Evaluator> evaluator) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Environment>> Environment::Create(
-    const EnvironmentOptions& options, Log& log, std::function<absl::Time()> now) {
+absl::StatusOr<std::unique_ptr<Environment>> Environment::Create(const EnvironmentOptions& options,
+                                                                 Log& log,
+                                                                 std::function<absl::Time()> now) {
   EvaluatorOptions evaluator_options;
   evaluator_options.cache_directory = options.cache_directory;
   ASSIGN_OR_RETURN(std::unique_ptr<Evaluator> evaluator, MakeEvaluator(evaluator_options));

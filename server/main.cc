@@ -1,4 +1,7 @@
 // costated: the server program.
+#include <grpc/support/log.h>
+#include <grpcpp/version_info.h>
+
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -18,7 +21,20 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
+// Before 1.65 gRPC writes to standard error by itself; its lines become lines of the log.
+void LogGrpcLines() {
+#if GRPC_CPP_VERSION_MAJOR == 1 && GRPC_CPP_VERSION_MINOR < 65
+  gpr_set_log_function([](gpr_log_func_args* line) {
+    const LogLevel level =
+        line->severity == GPR_LOG_SEVERITY_ERROR ? LogLevel::kError : LogLevel::kInfo;
+    Log(LogLevel::kInfo, StandardErrorSink())
+        .Write(level, "grpc", {{"source", line->file}, {"detail", line->message}});
+  });
+#endif
+}
+
 int Serve(const CommandLine& line) {
+  LogGrpcLines();
   BlockStopSignals();
   Log log(line.log_level, StandardErrorSink());
   absl::StatusOr<std::unique_ptr<Server>> server = Server::Start(line.server, log);

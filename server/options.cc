@@ -26,14 +26,14 @@ struct Flag {
   Setter set;
 };
 
-Setter Text(std::string CommandLine::*member) {
+Setter Text(std::string CommandLine::* member) {
   return [member](const std::string& text, CommandLine* line) {
     line->*member = text;
     return absl::OkStatus();
   };
 }
 
-Setter Boolean(bool CommandLine::*member) {
+Setter Boolean(bool CommandLine::* member) {
   return [member](const std::string& text, CommandLine* line) {
     line->*member = text == "true";
     return absl::OkStatus();

@@ -17,10 +17,10 @@ struct CommandLine {
   ServerOptions server;
   absl::Duration drain_grace = limits::kDefaultDrainGrace;
   LogLevel log_level = LogLevel::kInfo;
-  std::string port_file;        // receives the bound port; empty: none
-  bool exit_with_stdin = false; // stop when standard input ends
-  std::string health_check;     // ask the server there and exit; empty: serve
-  std::string tls_ca;           // of the server asked
+  std::string port_file;         // receives the bound port; empty: none
+  bool exit_with_stdin = false;  // stop when standard input ends
+  std::string health_check;      // ask the server there and exit; empty: serve
+  std::string tls_ca;            // of the server asked
   bool help = false;
   bool version = false;
 };

@@ -57,8 +57,7 @@ double Milliseconds(absl::Duration duration) { return absl::ToDoubleMilliseconds
 }  // namespace
 
 CallOptions MakeCallOptions(const Environment& environment, const RpcMethod& method,
-                            grpc::CallbackServerContext* context,
-                            const grpc::ByteBuffer& request) {
+                            grpc::CallbackServerContext* context, const grpc::ByteBuffer& request) {
   CallOptions options;
   options.method = method.name;
   options.peer = context->peer();
@@ -71,8 +70,8 @@ CallOptions MakeCallOptions(const Environment& environment, const RpcMethod& met
 
 absl::Status CheckRequestSize(const RpcMethod& method, int64_t bytes) {
   if (method.carries_arrays || bytes <= limits::kMaxControlMessageBytes) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("message: got ", bytes, " bytes, expected at most ",
-                                                   limits::kMaxControlMessageBytes));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "message: got ", bytes, " bytes, expected at most ", limits::kMaxControlMessageBytes));
 }
 
 absl::Status ParseRequest(grpc::ByteBuffer* buffer, google::protobuf::Message* message) {
@@ -98,8 +97,7 @@ absl::Status ParseRequest(grpc::ByteBuffer* buffer, google::protobuf::Message* m
       "malformed message: not a valid protocol buffer (texts must be UTF-8)");
 }
 
-absl::Status SerializeResponse(const google::protobuf::Message& message,
-                               grpc::ByteBuffer* buffer) {
+absl::Status SerializeResponse(const google::protobuf::Message& message, grpc::ByteBuffer* buffer) {
   constexpr int kBlockBytes = 1 << 20;
   const size_t size = message.ByteSizeLong();
   if (size > static_cast<size_t>(std::numeric_limits<int>::max())) {
@@ -141,9 +139,8 @@ void LogAccess(Environment& environment, const CallOptions& options, const absl:
                            {"response_bytes", record.response_bytes},
                            {"messages", record.messages}});
   if (!HidesMessage(status)) return;
-  environment.log().Write(
-      LogLevel::kError, "internal_error",
-      {{"method", options.method}, {"detail", std::string(status.message())}});
+  environment.log().Write(LogLevel::kError, "internal_error",
+                          {{"method", options.method}, {"detail", std::string(status.message())}});
 }
 
 absl::Status StreamWriter::WriteMessage(const google::protobuf::Message& message) {

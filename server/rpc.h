@@ -28,8 +28,8 @@ namespace costate {
 
 // What is fixed of a method.
 struct RpcMethod {
-  const char* name;                        // "costate.v1.SolveService/Solve"
-  bool carries_arrays = false;             // else limits::kMaxControlMessageBytes applies
+  const char* name;             // "costate.v1.SolveService/Solve"
+  bool carries_arrays = false;  // else limits::kMaxControlMessageBytes applies
 };
 
 template <typename Request, typename Response>
@@ -86,10 +86,9 @@ class UnaryCall : public grpc::ServerUnaryReactor {
         response_(google::protobuf::Arena::CreateMessage<Response>(&arena_)) {}
 
   void Start() {
-    call_->Start([this](CallContext& call) { return Prepare(call); },
-                 [this](const absl::Status& status, const CallRecord& record) {
-                   Done(status, record);
-                 });
+    call_->Start(
+        [this](CallContext& call) { return Prepare(call); },
+        [this](const absl::Status& status, const CallRecord& record) { Done(status, record); });
   }
 
   void OnCancel() override { call_->Cancel(ReasonOfCancel(*context_)); }
@@ -189,10 +188,9 @@ class StreamCall : public StreamWriter, public ResponseStream<Response> {
   ~StreamCall() override { --environment_.open_streams(); }
 
   void Start() {
-    call().Start([this](CallContext& context) { return Prepare(context); },
-                 [this](const absl::Status& status, const CallRecord& record) {
-                   Done(status, record);
-                 });
+    call().Start(
+        [this](CallContext& context) { return Prepare(context); },
+        [this](const absl::Status& status, const CallRecord& record) { Done(status, record); });
   }
 
   absl::Status Write(const Response& message) override { return WriteMessage(message); }
@@ -254,9 +252,9 @@ grpc::ServerUnaryReactor* StartUnary(Environment& environment, const RpcMethod& 
                                      grpc::CallbackServerContext* context,
                                      const grpc::ByteBuffer* request, grpc::ByteBuffer* response,
                                      PrepareHandler<Request, Response> handler) {
-  auto* call = new internal::UnaryCall<Request, Response>(
-      environment, method, context, const_cast<grpc::ByteBuffer*>(request), response,
-      std::move(handler));
+  auto* call = new internal::UnaryCall<Request, Response>(environment, method, context,
+                                                          const_cast<grpc::ByteBuffer*>(request),
+                                                          response, std::move(handler));
   call->Start();
   return call;
 }
@@ -264,13 +262,12 @@ grpc::ServerUnaryReactor* StartUnary(Environment& environment, const RpcMethod& 
 template <typename Request, typename Response>
 grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStream(
     Environment& environment, const RpcMethod& method, grpc::CallbackServerContext* context,
-    const grpc::ByteBuffer* request,
-    PrepareHandler<Request, ResponseStream<Response>> handler) {
+    const grpc::ByteBuffer* request, PrepareHandler<Request, ResponseStream<Response>> handler) {
   if (++environment.open_streams() > limits::kMaxStreams) {
     --environment.open_streams();
-    return RefuseStream(environment, method, context,
-                        ExhaustedStatus("the server is at capacity: too many open streams",
-                                        absl::Seconds(1)));
+    return RefuseStream(
+        environment, method, context,
+        ExhaustedStatus("the server is at capacity: too many open streams", absl::Seconds(1)));
   }
   auto* call = new internal::StreamCall<Request, Response>(
       environment, method, context, const_cast<grpc::ByteBuffer*>(request), std::move(handler));

@@ -41,38 +41,39 @@ namespace {
 using grpc::ByteBuffer;
 using grpc::CallbackServerContext;
 
-// ---- services: one line per RPC ------------------------------------------------------------------
+// ---- services: one line per RPC
+// ------------------------------------------------------------------
 //
 // Adding an RPC: declare it in proto/, write its handler in server/handlers, then name it in
 // WithRawMethods and with one of the macros below.
 
-#define COSTATE_HANDLE(Service, Method, arrays, handler)                                         \
-  grpc::ServerUnaryReactor* Method(CallbackServerContext* context, const ByteBuffer* request,    \
-                                   ByteBuffer* response) override {                              \
-    return StartUnary<v1::Method##Request, v1::Method##Response>(                                \
-        environment_, {"costate.v1." #Service "/" #Method, arrays}, context, request, response,  \
-        handler);                                                                                \
+#define COSTATE_HANDLE(Service, Method, arrays, handler)                                        \
+  grpc::ServerUnaryReactor* Method(CallbackServerContext* context, const ByteBuffer* request,   \
+                                   ByteBuffer* response) override {                             \
+    return StartUnary<v1::Method##Request, v1::Method##Response>(                               \
+        environment_, {"costate.v1." #Service "/" #Method, arrays}, context, request, response, \
+        handler);                                                                               \
   }
-#define COSTATE_HANDLE_STREAM(Service, Method, arrays, handler)                                   \
-  grpc::ServerWriteReactor<ByteBuffer>* Method(CallbackServerContext* context,                    \
-                                               const ByteBuffer* request) override {              \
-    return StartStream<v1::Method##Request, v1::Method##Response>(                                \
-        environment_, {"costate.v1." #Service "/" #Method, arrays}, context, request, handler);   \
+#define COSTATE_HANDLE_STREAM(Service, Method, arrays, handler)                                 \
+  grpc::ServerWriteReactor<ByteBuffer>* Method(CallbackServerContext* context,                  \
+                                               const ByteBuffer* request) override {            \
+    return StartStream<v1::Method##Request, v1::Method##Response>(                              \
+        environment_, {"costate.v1." #Service "/" #Method, arrays}, context, request, handler); \
   }
-#define COSTATE_UNIMPLEMENTED(Service, Method)                                                    \
-  grpc::ServerUnaryReactor* Method(CallbackServerContext* context, const ByteBuffer* request,     \
-                                   ByteBuffer* response) override {                               \
-    static_cast<void>(request);                                                                   \
-    static_cast<void>(response);                                                                  \
-    constexpr RpcMethod kMethod{"costate.v1." #Service "/" #Method};                              \
-    return RefuseUnary(environment_, kMethod, context, UnimplementedStatus(kMethod.name));        \
+#define COSTATE_UNIMPLEMENTED(Service, Method)                                                \
+  grpc::ServerUnaryReactor* Method(CallbackServerContext* context, const ByteBuffer* request, \
+                                   ByteBuffer* response) override {                           \
+    static_cast<void>(request);                                                               \
+    static_cast<void>(response);                                                              \
+    constexpr RpcMethod kMethod{"costate.v1." #Service "/" #Method};                          \
+    return RefuseUnary(environment_, kMethod, context, UnimplementedStatus(kMethod.name));    \
   }
-#define COSTATE_UNIMPLEMENTED_STREAM(Service, Method)                                             \
-  grpc::ServerWriteReactor<ByteBuffer>* Method(CallbackServerContext* context,                    \
-                                               const ByteBuffer* request) override {              \
-    static_cast<void>(request);                                                                   \
-    constexpr RpcMethod kMethod{"costate.v1." #Service "/" #Method};                              \
-    return RefuseStream(environment_, kMethod, context, UnimplementedStatus(kMethod.name));       \
+#define COSTATE_UNIMPLEMENTED_STREAM(Service, Method)                                       \
+  grpc::ServerWriteReactor<ByteBuffer>* Method(CallbackServerContext* context,              \
+                                               const ByteBuffer* request) override {        \
+    static_cast<void>(request);                                                             \
+    constexpr RpcMethod kMethod{"costate.v1." #Service "/" #Method};                        \
+    return RefuseStream(environment_, kMethod, context, UnimplementedStatus(kMethod.name)); \
   }
 
 using RawModelService = v1::ModelService::WithRawCallbackMethod_CreateModel<
@@ -148,8 +149,7 @@ using RawJobService = v1::JobService::WithRawCallbackMethod_CreateJob<
         v1::JobService::WithRawCallbackMethod_WatchJob<
             v1::JobService::WithRawCallbackMethod_CancelJob<
                 v1::JobService::WithRawCallbackMethod_DeleteJob<
-                    v1::JobService::WithRawCallbackMethod_RequeueJob<
-                        v1::JobService::Service>>>>>>>;
+                    v1::JobService::WithRawCallbackMethod_RequeueJob<v1::JobService::Service>>>>>>>;
 
 class JobServiceImpl final : public RawJobService {
  public:
@@ -183,7 +183,8 @@ class ServerServiceImpl final : public RawServerService {
 #undef COSTATE_UNIMPLEMENTED
 #undef COSTATE_UNIMPLEMENTED_STREAM
 
-// ---- address and credentials ---------------------------------------------------------------------
+// ---- address and credentials
+// ---------------------------------------------------------------------
 
 // The host of "host:port", "[::1]:port" or a bare host.
 std::string HostOf(const std::string& address) {
@@ -216,7 +217,8 @@ absl::Status CheckReadable(const std::string& flag, const std::string& path) {
 
 absl::Status ValidateTls(const TlsOptions& tls) {
   if (tls.cert.empty() != tls.key.empty()) {
-    return FieldStatus(absl::StatusCode::kInvalidArgument, tls.cert.empty() ? "tls-cert" : "tls-key",
+    return FieldStatus(absl::StatusCode::kInvalidArgument,
+                       tls.cert.empty() ? "tls-cert" : "tls-key",
                        "certificate and key are needed together");
   }
   if (tls.cert.empty() && !tls.client_ca.empty()) {
@@ -247,7 +249,8 @@ std::shared_ptr<grpc::ServerCredentials> MakeCredentials(const TlsOptions& tls) 
   return grpc::experimental::TlsServerCredentials(options);
 }
 
-// ---- transport -----------------------------------------------------------------------------------
+// ---- transport
+// -----------------------------------------------------------------------------------
 
 // The last fence, after the server's own admission: calls past it are refused by the transport.
 size_t TransportMemory() {
@@ -259,13 +262,13 @@ size_t TransportMemory() {
 }
 
 void SetTransport(const ServerOptions& options, grpc::ServerBuilder* builder) {
-  const int max_message = static_cast<int>(std::min<int64_t>(
-      options.environment.max_message_bytes, std::numeric_limits<int>::max()));
+  const int max_message = static_cast<int>(
+      std::min<int64_t>(options.environment.max_message_bytes, std::numeric_limits<int>::max()));
   constexpr int kFrameBytes = 1 << 20;      // of HTTP/2, for arrays
   constexpr int kLookaheadBytes = 8 << 20;  // read before the message is asked for
   constexpr int kPingEveryMs = 60'000;      // dead peers are noticed
   constexpr int kPingTimeoutMs = 20'000;
-  constexpr int kClientPingMs = 30'000;     // peers may ping this often
+  constexpr int kClientPingMs = 30'000;          // peers may ping this often
   constexpr int kConnectionAgeMs = 30 * 60'000;  // for balance; calls go on
   builder->SetMaxReceiveMessageSize(max_message);
   builder->SetMaxSendMessageSize(max_message);
@@ -274,8 +277,7 @@ void SetTransport(const ServerOptions& options, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, kLookaheadBytes);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kPingEveryMs);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kPingTimeoutMs);
-  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-                              kClientPingMs);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kClientPingMs);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kConnectionAgeMs);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 1000);
@@ -284,7 +286,8 @@ void SetTransport(const ServerOptions& options, grpc::ServerBuilder* builder) {
   builder->SetResourceQuota(quota);
 }
 
-// ---- the server ----------------------------------------------------------------------------------
+// ---- the server
+// ----------------------------------------------------------------------------------
 
 class GrpcServer final : public Server {
  public:

@@ -53,18 +53,18 @@ absl::StatusOr<Linear> LinearFromProto(const std::string& field, const v1::Linea
   const int64_t rows = static_cast<int64_t>(term.times.size());
   ASSIGN_OR_RETURN(term.states, WeightsFromProto(field + ".state_weights", proto.state_weights(),
                                                  rows, ir.num_states()));
-  ASSIGN_OR_RETURN(term.outputs, WeightsFromProto(field + ".output_weights",
-                                                  proto.output_weights(), rows, ir.num_outputs()));
+  ASSIGN_OR_RETURN(term.outputs, WeightsFromProto(field + ".output_weights", proto.output_weights(),
+                                                  rows, ir.num_outputs()));
   return term;
 }
 
 absl::StatusOr<Terminal> TerminalFromProto(const std::string& field, const v1::Terminal& proto,
                                            const ModelIr& ir) {
   Terminal term;
-  ASSIGN_OR_RETURN(term.state, WeightsFromProto(field + ".state_weights", proto.state_weights(),
-                                                1, ir.num_states()));
-  ASSIGN_OR_RETURN(term.output, WeightsFromProto(field + ".output_weights",
-                                                 proto.output_weights(), 1, ir.num_outputs()));
+  ASSIGN_OR_RETURN(term.state, WeightsFromProto(field + ".state_weights", proto.state_weights(), 1,
+                                                ir.num_states()));
+  ASSIGN_OR_RETURN(term.output, WeightsFromProto(field + ".output_weights", proto.output_weights(),
+                                                 1, ir.num_outputs()));
   return term;
 }
 
@@ -72,8 +72,8 @@ absl::Status AddTerm(const std::string& field, const v1::LossTerm& proto, const 
                      Loss* loss) {
   switch (proto.term_case()) {
     case v1::LossTerm::kLeastSquares: {
-      ASSIGN_OR_RETURN(LeastSquares term, LeastSquaresFromProto(field + ".least_squares",
-                                                                proto.least_squares(), ir));
+      ASSIGN_OR_RETURN(LeastSquares term,
+                       LeastSquaresFromProto(field + ".least_squares", proto.least_squares(), ir));
       loss->terms.emplace_back(std::move(term));
       return absl::OkStatus();
     }
@@ -182,8 +182,8 @@ std::vector<std::string> NamesFromProto(
   return {names.begin(), names.end()};
 }
 
-void GradientResultToProto(const GradientResult& result, const ModelInWords& words,
-                           bool want_saved, v1::ComputeGradientResponse* proto) {
+void GradientResultToProto(const GradientResult& result, const ModelInWords& words, bool want_saved,
+                           v1::ComputeGradientResponse* proto) {
   const int64_t batch = static_cast<int64_t>(result.trajectories.size());
   const int64_t columns = NumColumns(result.wrt);
   ArrayToProto({}, {batch}, proto->mutable_loss());

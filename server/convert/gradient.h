@@ -21,8 +21,8 @@ std::vector<std::string> NamesFromProto(
     const google::protobuf::RepeatedPtrField<std::string>& names);
 
 // Everything but resource name and timing.
-void GradientResultToProto(const GradientResult& result, const ModelInWords& words,
-                           bool want_saved, v1::ComputeGradientResponse* proto);
+void GradientResultToProto(const GradientResult& result, const ModelInWords& words, bool want_saved,
+                           v1::ComputeGradientResponse* proto);
 void VjpResultToProto(const VjpResult& result, const ModelInWords& words,
                       v1::ComputeVjpResponse* proto);
 void JvpResultToProto(const JvpResult& result, const ModelInWords& words,

@@ -24,9 +24,9 @@ absl::Status CheckExtents(const std::string& field,
   *num_elements = 1;
   for (int i = 0; i < shape.size(); ++i) {
     if (shape[i] < 1 || shape[i] > limits::kMaxTensorElements / *num_elements) {
-      return FieldError(absl::StrCat(field, ".shape[", i, "]"), absl::StrCat(shape[i]),
-                        absl::StrCat("an extent >= 1, at most ", limits::kMaxTensorElements,
-                                     " elements in all"));
+      return FieldError(
+          absl::StrCat(field, ".shape[", i, "]"), absl::StrCat(shape[i]),
+          absl::StrCat("an extent >= 1, at most ", limits::kMaxTensorElements, " elements in all"));
     }
     *num_elements *= shape[i];
   }
@@ -100,12 +100,13 @@ absl::Status AddInstruction(const std::string& field, const v1::Instruction& pro
   instruction.operands.assign(proto.operands().begin(), proto.operands().end());
   instruction.attributes.assign(proto.attributes().begin(), proto.attributes().end());
   if (absl::Status status = InferShape(*function, &instruction); !status.ok()) {
-    return Wrong(field, absl::InvalidArgumentError(
-                            absl::StrCat(proto.op(), ": ", status.message())));
+    return Wrong(field,
+                 absl::InvalidArgumentError(absl::StrCat(proto.op(), ": ", status.message())));
   }
   if (proto.shape_size() > 0 &&
       Shape(proto.shape().begin(), proto.shape().end()) != instruction.shape) {
-    return FieldError(field + ".shape", ShapeToString(Shape(proto.shape().begin(), proto.shape().end())),
+    return FieldError(field + ".shape",
+                      ShapeToString(Shape(proto.shape().begin(), proto.shape().end())),
                       ShapeToString(instruction.shape));
   }
   function->instructions.push_back(std::move(instruction));

@@ -117,10 +117,9 @@ absl::StatusOr<int64_t> FindElement(const std::string& field,
     }
     if (offset.has_value()) return tensor.offset + *offset;
     return FieldError(field, absl::StrCat("\"", name.substr(0, 160), "\""),
-                      tensor.shape.empty()
-                          ? "the name without indices (it is a scalar)"
-                          : absl::StrCat("one element, with indices within ",
-                                         ShapeToString(tensor.shape), ", from 0"));
+                      tensor.shape.empty() ? "the name without indices (it is a scalar)"
+                                           : absl::StrCat("one element, with indices within ",
+                                                          ShapeToString(tensor.shape), ", from 0"));
   }
   return FieldError(field, absl::StrCat("\"", name.substr(0, 160), "\""),
                     absl::StrCat("one of ", KnownNames(tensors)));

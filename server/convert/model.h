@@ -17,8 +17,7 @@ namespace costate {
 void ModelToProto(const Model& model, bool want_canonical_text, v1::Model* proto);
 
 // All issues, and their formatted text with source lines and carets.
-void IssuesToProto(std::string_view text, const std::vector<Issue>& issues,
-                   v1::ModelIssues* proto);
+void IssuesToProto(std::string_view text, const std::vector<Issue>& issues, v1::ModelIssues* proto);
 
 // INVALID_ARGUMENT whose message shows the first issue, with a ModelIssues detail of as many as a
 // status can carry; `field` is where the model stood in the request. CreateModel with

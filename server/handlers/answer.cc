@@ -37,9 +37,8 @@ void TimingToProto(const EngineTiming& engine, CallContext& call, v1::Timing* ti
 absl::Status CheckAnswerFits(const CallContext& call, double bytes, const char* advice) {
   const int64_t limit = call.environment.options().max_message_bytes;
   if (bytes <= static_cast<double>(limit)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("the answer would have about ", bytes,
-                                                   " bytes, a message at most ", limit, "; ",
-                                                   advice));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "the answer would have about ", bytes, " bytes, a message at most ", limit, "; ", advice));
 }
 
 }  // namespace costate

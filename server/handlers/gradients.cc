@@ -46,17 +46,15 @@ int64_t CountColumns(const ModelIr& ir, const std::vector<std::string>& wrt) {
 
 template <typename EngineRequest, typename Proto>
 absl::StatusOr<std::shared_ptr<Prepared<EngineRequest>>> Prepare(CallContext& call,
-                                                                const Proto& proto) {
+                                                                 const Proto& proto) {
   ASSIGN_OR_RETURN(ResolvedModel model,
                    ResolveModel(call, "simulation.model", proto.simulation().model()));
   auto prepared = std::make_shared<Prepared<EngineRequest>>();
   prepared->entry = std::move(model.entry);
-  prepared->request.simulation =
-      SimulationFromProto(proto.simulation(), prepared->entry->model);
+  prepared->request.simulation = SimulationFromProto(proto.simulation(), prepared->entry->model);
   prepared->request.wrt = NamesFromProto(proto.wrt());
   const int64_t columns = CountColumns(prepared->entry->model->ir(), prepared->request.wrt);
-  prepared->cost =
-      model.compile_cost + Engine::EstimateCost(prepared->request.simulation, columns);
+  prepared->cost = model.compile_cost + Engine::EstimateCost(prepared->request.simulation, columns);
   return prepared;
 }
 
@@ -145,8 +143,7 @@ absl::StatusOr<Work> ComputeJvp(CallContext& call, const v1::ComputeJvpRequest& 
   ASSIGN_OR_RETURN(const auto prepared, Prepare<JvpRequest>(call, request));
   prepared->request.directions = ValuesFromProto(request.directions());
   prepared->request.tangent_control = TangentControlFromProto(request.tangent_control());
-  const int64_t columns =
-      CountColumns(prepared->entry->model->ir(), prepared->request.wrt);
+  const int64_t columns = CountColumns(prepared->entry->model->ir(), prepared->request.wrt);
   const int64_t count =
       static_cast<int64_t>(prepared->request.directions.size()) / std::max<int64_t>(columns, 1);
   RETURN_IF_ERROR(CheckTangentSize(call, *prepared, count));

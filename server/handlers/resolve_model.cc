@@ -89,8 +89,7 @@ absl::StatusOr<ResolvedModel> ResolveGraph(CallContext& call, const std::string&
   auto entry = std::make_shared<ModelEntry>();
   ASSIGN_OR_RETURN(entry->model, call.environment.engine().Compile(*std::move(ir)));
   ResolvedModel resolved;
-  resolved.compile_cost =
-      limits::kCompileCostPerInstruction * NumInstructions(entry->model->ir());
+  resolved.compile_cost = limits::kCompileCostPerInstruction * NumInstructions(entry->model->ir());
   resolved.entry = std::move(entry);
   return resolved;
 }
@@ -118,10 +117,9 @@ absl::StatusOr<ResolvedModel> Resolve(CallContext& call, const std::string& fiel
 absl::StatusOr<ModelOrIssues> CompileModel(CallContext& call, const std::string& field,
                                            const v1::ModelSource& source) {
   const absl::Time start = absl::Now();
-  absl::StatusOr<ModelOrIssues> compiled = source.has_text()
-                                               ? CompileText(call, source.text())
-                                               : CompileGraph(call, field + ".graph",
-                                                              source.graph());
+  absl::StatusOr<ModelOrIssues> compiled =
+      source.has_text() ? CompileText(call, source.text())
+                        : CompileGraph(call, field + ".graph", source.graph());
   call.record.compile += absl::Now() - start;
   return compiled;
 }

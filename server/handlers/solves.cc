@@ -65,10 +65,10 @@ absl::Status CheckPredictedSize(const CallContext& call, const v1::SolveRequest&
   if (!request.omit_outputs()) values += static_cast<double>(ir.num_outputs());
   const double rows =
       save.kind == SaveAt::Kind::kTimes ? static_cast<double>(save.times.size()) : 1.0;
-  const double bytes =
-      8.0 * values * rows * static_cast<double>(GuessTrajectories(simulation));
-  return CheckAnswerFits(call, bytes, "save fewer times, omit states or outputs, or use "
-                                      "StreamSolve, which has no such limit");
+  const double bytes = 8.0 * values * rows * static_cast<double>(GuessTrajectories(simulation));
+  return CheckAnswerFits(call, bytes,
+                         "save fewer times, omit states or outputs, or use "
+                         "StreamSolve, which has no such limit");
 }
 
 absl::StatusOr<SolveResult> RunSolve(CallContext& call, const SolveRequest& solve) {
@@ -124,8 +124,8 @@ absl::Status FinishStream(CallContext& call, const v1::StreamSolveRequest& reque
     }
   }
   TimingToProto(result->timing, call, summary->mutable_timing());
-  RETURN_IF_ERROR(CheckAnswerFits(call, static_cast<double>(message.ByteSizeLong()),
-                                  "leave out the grid"));
+  RETURN_IF_ERROR(
+      CheckAnswerFits(call, static_cast<double>(message.ByteSizeLong()), "leave out the grid"));
   return stream->Write(message);
 }
 

@@ -34,9 +34,9 @@ absl::Status ValidateShape(const std::string& field, const v1::Array& array) {
   if (array.shape_size() == 0) return absl::OkStatus();
   if (overflow || product != size) {
     const std::string declared = overflow ? "more than 2^63" : absl::StrCat(product);
-    return FieldStatus(absl::StatusCode::kInvalidArgument, field,
-                       absl::StrCat("the shape declares ", declared, " elements, the data has ",
-                                    size));
+    return FieldStatus(
+        absl::StatusCode::kInvalidArgument, field,
+        absl::StrCat("the shape declares ", declared, " elements, the data has ", size));
   }
   return absl::OkStatus();
 }
@@ -54,15 +54,13 @@ bool IsAllowed(uint64_t bits, Elements elements) {
   return is_nan && elements == Elements::kFiniteOrNan;
 }
 
-absl::Status ValidateElements(const std::string& field, const v1::Array& array,
-                              Elements elements) {
+absl::Status ValidateElements(const std::string& field, const v1::Array& array, Elements elements) {
   const int64_t size = NumElements(array);
   for (int64_t i = 0; i < size; ++i) {
     const uint64_t bits = BitsAt(array, i);
     if (IsAllowed(bits, elements)) continue;
     const char* part = array.values_size() > 0 ? ".values[" : ".data[";
-    return FieldError(absl::StrCat(field, part, i, "]"),
-                      absl::StrCat(std::bit_cast<double>(bits)),
+    return FieldError(absl::StrCat(field, part, i, "]"), absl::StrCat(std::bit_cast<double>(bits)),
                       elements == Elements::kFinite ? "a finite number" : "a finite number or NaN");
   }
   return absl::OkStatus();

@@ -46,11 +46,10 @@ absl::Status ValidateGradientMethod(const std::string& field, v1::GradientMethod
     case v1::GRADIENT_METHOD_FINITE_DIFFERENCE:
     case v1::GRADIENT_METHOD_COMPLEX_STEP:
     case v1::GRADIENT_METHOD_REVERSIBLE:
-      return FieldStatus(
-          absl::StatusCode::kUnimplemented, field,
-          absl::StrCat(v1::GradientMethod_Name(method),
-                       " is not in this version; GRADIENT_METHOD_FORWARD and "
-                       "GRADIENT_METHOD_BACKPROP are, or leave it unset"));
+      return FieldStatus(absl::StatusCode::kUnimplemented, field,
+                         absl::StrCat(v1::GradientMethod_Name(method),
+                                      " is not in this version; GRADIENT_METHOD_FORWARD and "
+                                      "GRADIENT_METHOD_BACKPROP are, or leave it unset"));
     case v1::GradientMethod_INT_MIN_SENTINEL_DO_NOT_USE_:
     case v1::GradientMethod_INT_MAX_SENTINEL_DO_NOT_USE_:
       break;
@@ -150,8 +149,7 @@ absl::Status ValidateComputeGradientRequest(const v1::ComputeGradientRequest& re
 absl::Status ValidateComputeVjpRequest(const v1::ComputeVjpRequest& request) {
   if (!request.has_simulation()) return Missing("simulation");
   if (request.cotangents().empty()) return Missing("cotangents");
-  RETURN_IF_ERROR(
-      ValidateCount("cotangents", request.cotangents_size(), limits::kMaxCotangents));
+  RETURN_IF_ERROR(ValidateCount("cotangents", request.cotangents_size(), limits::kMaxCotangents));
   RETURN_IF_ERROR(ValidateSimulation("simulation", request.simulation()));
   RETURN_IF_ERROR(RefuseSave(request.simulation()));
   for (int i = 0; i < request.cotangents_size(); ++i) {
@@ -178,8 +176,7 @@ absl::Status ValidateComputeJvpRequest(const v1::ComputeJvpRequest& request) {
   return ValidateTangentControl("tangent_control", request.tangent_control());
 }
 
-absl::Status ValidateComputeSensitivitiesRequest(
-    const v1::ComputeSensitivitiesRequest& request) {
+absl::Status ValidateComputeSensitivitiesRequest(const v1::ComputeSensitivitiesRequest& request) {
   if (!request.has_simulation()) return Missing("simulation");
   RETURN_IF_ERROR(ValidateSimulation("simulation", request.simulation()));
   RETURN_IF_ERROR(RefuseSaveEverySteps(request.simulation()));

@@ -31,16 +31,16 @@ absl::Status ValidateGraphFunction(const std::string& field, const v1::GraphFunc
   RETURN_IF_ERROR(
       ValidateCount(field + ".constants", function.constants_size(), limits::kMaxInstructions));
   for (int i = 0; i < function.constants_size(); ++i) {
-    RETURN_IF_ERROR(ValidateArray(absl::StrCat(field, ".constants[", i, "]"),
-                                  function.constants(i), Elements::kFinite));
+    RETURN_IF_ERROR(ValidateArray(absl::StrCat(field, ".constants[", i, "]"), function.constants(i),
+                                  Elements::kFinite));
   }
   for (int i = 0; i < function.instructions_size(); ++i) {
     const v1::Instruction& instruction = function.instructions(i);
-    const int longest = std::max({instruction.shape_size(), instruction.operands_size(),
-                                  instruction.attributes_size()});
+    const int longest = std::max(
+        {instruction.shape_size(), instruction.operands_size(), instruction.attributes_size()});
     if (longest <= limits::kMaxArrayRank) continue;
-    RETURN_IF_ERROR(
-        ValidateCount(absl::StrCat(field, ".instructions[", i, "]"), longest, limits::kMaxOperands));
+    RETURN_IF_ERROR(ValidateCount(absl::StrCat(field, ".instructions[", i, "]"), longest,
+                                  limits::kMaxOperands));
   }
   return absl::OkStatus();
 }

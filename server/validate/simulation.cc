@@ -36,8 +36,8 @@ absl::Status ValidateTimes(const std::string& field,
   return absl::OkStatus();
 }
 
-absl::Status ValidateNamedArrays(
-    const std::string& field, const google::protobuf::RepeatedPtrField<v1::NamedArray>& arrays) {
+absl::Status ValidateNamedArrays(const std::string& field,
+                                 const google::protobuf::RepeatedPtrField<v1::NamedArray>& arrays) {
   RETURN_IF_ERROR(ValidateCount(field, arrays.size(), limits::kMaxNamedArrays));
   for (int i = 0; i < arrays.size(); ++i) {
     const std::string path = absl::StrCat(field, "[", i, "]");
@@ -90,8 +90,8 @@ absl::Status ValidateAdaptive(const std::string& field, const v1::AdaptiveSteps&
        {"beta3", s.has_beta3(), s.beta3(), true, "a finite number"},
        {"safety", s.has_safety(), s.safety(), s.safety() > 0 && s.safety() <= 1,
         "a number in (0, 1]"},
-       {"min_factor", s.has_min_factor(), s.min_factor(),
-        s.min_factor() > 0 && s.min_factor() < 1, "a number in (0, 1)"},
+       {"min_factor", s.has_min_factor(), s.min_factor(), s.min_factor() > 0 && s.min_factor() < 1,
+        "a number in (0, 1)"},
        {"max_factor", s.has_max_factor(), s.max_factor(), s.max_factor() > 1,
         "a finite number > 1"},
        {"initial_step", s.has_initial_step(), s.initial_step(), s.initial_step() > 0,
@@ -156,8 +156,8 @@ absl::Status ValidateWallBudget(const std::string& field, const v1::SolveOptions
 }  // namespace
 
 absl::Status ValidateSolveOptions(const std::string& field, const v1::SolveOptions& options) {
-  RETURN_IF_ERROR(ValidateEnum(field + ".method", options.method(),
-                               v1::Method_IsValid(options.method())));
+  RETURN_IF_ERROR(
+      ValidateEnum(field + ".method", options.method(), v1::Method_IsValid(options.method())));
   RETURN_IF_ERROR(ValidateControl(field, options));
   RETURN_IF_ERROR(ValidateSave(field + ".save", options.save()));
   if (options.max_steps() < 0 || options.max_steps() > limits::kMaxSteps) {

@@ -51,9 +51,9 @@ class Scanner {
         stack_.back().descriptor->FindFieldByNumber(WireFormatLite::GetTagFieldNumber(tag));
     const auto wire_type = WireFormatLite::GetTagWireType(tag);
     if (field == nullptr && ++num_unknown_ > limits_.max_unknown_fields) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("message: got more than ", limits_.max_unknown_fields,
-                       " fields this server does not know"));
+      return absl::InvalidArgumentError(absl::StrCat("message: got more than ",
+                                                     limits_.max_unknown_fields,
+                                                     " fields this server does not know"));
     }
     if (field != nullptr && field->type() == FieldDescriptor::TYPE_MESSAGE &&
         wire_type == WireFormatLite::WIRETYPE_LENGTH_DELIMITED) {

@@ -18,7 +18,8 @@ struct WireLimits {
 
 // Walks the wire format of a message of type `descriptor` in one pass, in constant memory and
 // without recursion past the nesting of the message types. INVALID_ARGUMENT for malformed bytes
-// and for counts past the limits. `input` stands at the start of the message, which is `size` bytes long.
+// and for counts past the limits. `input` stands at the start of the message, which is `size` bytes
+// long.
 absl::Status ScanMessage(google::protobuf::io::CodedInputStream* input, int size,
                          const google::protobuf::Descriptor& descriptor, const WireLimits& limits);
 

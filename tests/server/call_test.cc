@@ -46,7 +46,7 @@ class CallTest : public ::testing::Test {
 
   // Runs until it is cancelled.
   static absl::StatusOr<Work> Endless(CallContext& context) {
-    return Work{1e12, [&context] {
+    return Work{1e9, [&context] {
                   while (!context.cancellation.cancelled()) std::this_thread::yield();
                   return CancellationStatus(context.cancellation.reason());
                 }};
@@ -71,9 +71,8 @@ TEST_F(CallTest, PreparesThenWorks) {
 }
 
 TEST_F(CallTest, EndsWithAnErrorOfEitherStep) {
-  Start(Options(), [](CallContext&) -> absl::StatusOr<Work> {
-    return absl::InvalidArgumentError("bad");
-  });
+  Start(Options(),
+        [](CallContext&) -> absl::StatusOr<Work> { return absl::InvalidArgumentError("bad"); });
   EXPECT_EQ(ended_.get(), absl::InvalidArgumentError("bad"));
   Start(Options(), [](CallContext&) -> absl::StatusOr<Work> {
     return Work{1, [] { return absl::InternalError("late"); }};

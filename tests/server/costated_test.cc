@@ -66,8 +66,8 @@ class Costated {
     const int file = mkstemp(pattern);
     close(file);
     unlink(pattern);
-    more.insert(more.end(), {"--address=127.0.0.1:0", "--cache-directory=",
-                             std::string("--port-file=") + pattern});
+    more.insert(more.end(), {"--address=127.0.0.1:0",
+                             "--cache-directory=", std::string("--port-file=") + pattern});
     auto server = std::make_unique<Costated>(more);
     for (int i = 0; i < 6000 && server->port_ == 0; ++i) {
       std::ifstream(pattern) >> server->port_;
@@ -171,8 +171,8 @@ TEST_P(CostatedSignal, DrainsAndEndsWithZero) {
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(server->Wait(), 0);
   const std::vector<std::string> events = EventsOf(server->Output("err"));
-  EXPECT_THAT(events, ::testing::ElementsAre("listening", "stopping", "drain_start", "rpc",
-                                             "drain_end"));
+  EXPECT_THAT(events,
+              ::testing::ElementsAre("listening", "stopping", "drain_start", "rpc", "drain_end"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, CostatedSignal, ::testing::Values(SIGTERM, SIGINT));

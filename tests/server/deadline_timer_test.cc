@@ -23,7 +23,10 @@ TEST(DeadlineTimer, RunsInOrderOfTime) {
     const std::lock_guard<std::mutex> lock(mutex);
     order.push_back(which);
   };
-  timer.Schedule(now + milliseconds(60), [&] { note(3); done.set_value(); });
+  timer.Schedule(now + milliseconds(60), [&] {
+    note(3);
+    done.set_value();
+  });
   timer.Schedule(now + milliseconds(20), [&] { note(1); });
   timer.Schedule(now + milliseconds(40), [&] { note(2); });
   done.get_future().wait();
@@ -62,9 +65,8 @@ TEST(DeadlineTimer, ForgetsWhatIsCancelled) {
 TEST(DeadlineTimer, MayBeUsedFromItsCallbacks) {
   std::promise<void> done;
   DeadlineTimer timer;
-  timer.Schedule(steady_clock::now(), [&] {
-    timer.Schedule(steady_clock::now(), [&] { done.set_value(); });
-  });
+  timer.Schedule(steady_clock::now(),
+                 [&] { timer.Schedule(steady_clock::now(), [&] { done.set_value(); }); });
   done.get_future().wait();
 }
 

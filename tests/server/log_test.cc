@@ -57,7 +57,8 @@ TEST_F(LogTest, EscapesWhateverComes) {
 }
 
 TEST_F(LogTest, ReplacesWhatIsNotUtf8) {
-  for (const char* bytes : {"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80"}) {
+  for (const char* bytes :
+       {"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80"}) {
     lines_.clear();
     log_.Write(LogLevel::kInfo, "e", {{"text", std::string("a") + bytes + "b"}});
     const std::string read = TextOf(lines_[0], "text");

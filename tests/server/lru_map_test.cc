@@ -50,7 +50,8 @@ TEST(LruMap, ListsInOrderOfKey) {
   Map map(100, 100);
   for (const char* key : {"c", "a", "d", "b"}) map.Insert(key, Int(key[0]), 1);
   std::string keys;
-  for (const std::shared_ptr<int>& value : map.After("a", 2)) keys.push_back(static_cast<char>(*value));
+  for (const std::shared_ptr<int>& value : map.After("a", 2))
+    keys.push_back(static_cast<char>(*value));
   EXPECT_EQ(keys, "bc");
   EXPECT_EQ(map.After("", 10).size(), 4u);
   EXPECT_TRUE(map.After("d", 10).empty());

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/field_error.h"
-#include "tests/server/convert/compiled_model.h"
+#include "tests/server/compiled_model.h"
 
 namespace costate {
 namespace {
@@ -36,7 +36,8 @@ TEST(ModelRegistry, NamesTheFieldOfWhatIsMissing) {
 
 TEST(ModelRegistry, ForgetsPastItsSize) {
   ModelRegistry registry({.max_models = 3});
-  for (int i = 0; i < 10; ++i) registry.Register(Entry(absl::StrCat("state x = ", i, "\nx' = x\n")));
+  for (int i = 0; i < 10; ++i)
+    registry.Register(Entry(absl::StrCat("state x = ", i, "\nx' = x\n")));
   EXPECT_EQ(registry.List("", 100).size(), 3u);
 }
 

@@ -17,8 +17,7 @@ TEST(ParseCommandLine, HasSafeDefaults) {
   EXPECT_FALSE(line.server.allow_insecure);
   EXPECT_GE(line.server.environment.pool.threads, 2);
   EXPECT_GE(line.server.environment.pool.interactive_threads, 1);
-  EXPECT_LT(line.server.environment.pool.interactive_threads,
-            line.server.environment.pool.threads);
+  EXPECT_LT(line.server.environment.pool.interactive_threads, line.server.environment.pool.threads);
   EXPECT_EQ(line.server.environment.max_message_bytes, 64 << 20);
   EXPECT_EQ(line.log_level, LogLevel::kInfo);
 }

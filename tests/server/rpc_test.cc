@@ -145,7 +145,7 @@ TEST(Classes, SmallCallsDoNotWaitBehindLargeOnes) {
   EXPECT_FALSE(second.ended());
   second.Cancel();  // leaves the queue without ever running
   EXPECT_EQ(second.Join().error_code(), grpc::StatusCode::CANCELLED);
-  EXPECT_EQ(server.environment().pool().stats().queued[1], 0);
+  EXPECT_TRUE(Await([&] { return server.environment().pool().stats().queued[1] == 0; }));
 }
 
 TEST(Admission, SaysWhenToTryAgain) {
@@ -167,7 +167,8 @@ TEST(Admission, SaysWhenToTryAgain) {
   ASSERT_TRUE(details.details(0).UnpackTo(&info));
   const auto pushback = context.GetServerTrailingMetadata().find("grpc-retry-pushback-ms");
   ASSERT_NE(pushback, context.GetServerTrailingMetadata().end());
-  const int64_t milliseconds_told = std::stoll(std::string(pushback->second.data(), pushback->second.size()));
+  const int64_t milliseconds_told =
+      std::stoll(std::string(pushback->second.data(), pushback->second.size()));
   EXPECT_EQ(milliseconds_told,
             info.retry_delay().seconds() * 1000 + info.retry_delay().nanos() / 1'000'000);
   EXPECT_GT(milliseconds_told, 0);
@@ -224,7 +225,8 @@ TEST(Stream, EndsAtTheDeadlineOfTheServer) {
   const auto reader = server.solves().StreamSolve(&context, EndlessStream());
   v1::StreamSolveResponse message;
   int64_t rows = 0;
-  while (reader->Read(&message)) rows += static_cast<int64_t>(Doubles(message.chunk().times()).size());
+  while (reader->Read(&message))
+    rows += static_cast<int64_t>(Doubles(message.chunk().times()).size());
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::DEADLINE_EXCEEDED);
   EXPECT_GT(rows, 0);
 }

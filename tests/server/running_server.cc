@@ -46,9 +46,7 @@ RunningServer::RunningServer(const ServerOptions& options) : log_(LogLevel::kDeb
   info_ = v1::ServerService::NewStub(channel_);
 }
 
-std::string RunningServer::address() const {
-  return absl::StrCat("127.0.0.1:", server_->port());
-}
+std::string RunningServer::address() const { return absl::StrCat("127.0.0.1:", server_->port()); }
 
 std::shared_ptr<grpc::Channel> RunningServer::NewChannel() const {
   grpc::ChannelArguments arguments;

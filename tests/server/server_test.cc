@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <thread>
 
@@ -30,8 +29,8 @@ TEST(ValidateAddress, RefusesOtherMachinesWithoutTls) {
     EXPECT_TRUE(valid(address)) << address;
   }
   for (const char* address : {"0.0.0.0:4310", "[::]:4310", "example.com:4310", "10.0.0.1:4310",
-                              ":4310", "localhost.example.com:1", "localhost", "localhost:",
-                              "localhost:65536", "localhost:-1", "", "[fe80::1]:1"}) {
+                              ":4310", "localhost.example.com:1", "localhost",
+                              "localhost:", "localhost:65536", "localhost:-1", "", "[fe80::1]:1"}) {
     EXPECT_FALSE(valid(address)) << address;
   }
   ServerOptions options;
@@ -73,7 +72,8 @@ TEST(Server, TellsItsHealth) {
   EXPECT_EQ(CheckHealth(address, "", {}).code(), absl::StatusCode::kUnavailable);
 }
 
-// ---- drain ---------------------------------------------------------------------------------------
+// ---- drain
+// ---------------------------------------------------------------------------------------
 
 v1::SolveRequest LongSolve(const std::string& t1) {
   auto request = FromText<v1::SolveRequest>(
@@ -128,12 +128,8 @@ TEST(Drain, LetsCallsFinishAndRefusesNewOnes) {
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
 }
 
-// ---- TLS -----------------------------------------------------------------------------------------
-
-std::string ReadAll(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-}
+// ---- TLS
+// -----------------------------------------------------------------------------------------
 
 // Certificates for 127.0.0.1, made once: two authorities, a server, a client of each.
 class TlsTest : public ::testing::Test {

@@ -4,7 +4,7 @@
 #include <variant>
 
 #include "engine/base/field_error.h"
-#include "tests/server/convert/compiled_model.h"
+#include "tests/server/compiled_model.h"
 #include "tests/server/proto_matchers.h"
 
 namespace costate {
@@ -28,7 +28,12 @@ TEST(LossFromProto, ConvertsLeastSquares) {
       }
     }
     terms {
-      least_squares { state: "x" times { values: 1 } values { values: 0 } sigma { values: 7 } }
+      least_squares {
+        state: "x"
+        times { values: 1 }
+        values { values: 0 }
+        sigma { values: 7 }
+      }
     })pb");
   ASSERT_TRUE(loss.ok()) << loss.status();
   const auto& first = std::get<LeastSquares>(loss->terms[0]);
@@ -48,7 +53,10 @@ TEST(LossFromProto, ConvertsWeights) {
     terms {
       linear {
         times { values: [ 1, 2 ] }
-        state_weights { shape: [ 2, 5 ] values: [ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ] }
+        state_weights {
+          shape: [ 2, 5 ]
+          values: [ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ]
+        }
       }
     }
     terms { terminal { output_weights { values: [ 1, 2, 3, 4, 5 ] } } })pb");
@@ -92,14 +100,15 @@ TEST(GradientResultToProto, StacksTrajectories) {
   result.resolution.options.save.times = {2};
   v1::ComputeGradientResponse proto;
   GradientResultToProto(result, {*model, ""}, true, &proto);
-  EXPECT_THAT(proto, Partially(R"pb(
-    loss { shape: 2 }
-    gradient { shape: [ 2, 3 ] }
-    wrt_layout { name: "w" shape: 3 }
-    gradient_options { method: GRADIENT_METHOD_BACKPROP tangent_control: TANGENT_CONTROL_FULL }
-    method_reason: "because"
-    saved_states { shape: [ 2, 1, 5 ] }
-    saved_outputs { shape: [ 2, 1, 5 ] })pb"));
+  EXPECT_THAT(
+      proto, Partially(R"pb(
+        loss { shape: 2 }
+        gradient { shape: [ 2, 3 ] }
+        wrt_layout { name: "w" shape: 3 }
+        gradient_options { method: GRADIENT_METHOD_BACKPROP tangent_control: TANGENT_CONTROL_FULL }
+        method_reason: "because"
+        saved_states { shape: [ 2, 1, 5 ] }
+        saved_outputs { shape: [ 2, 1, 5 ] })pb"));
   EXPECT_THAT(Doubles(proto.loss()), ElementsAre(5, 6));
   EXPECT_THAT(Doubles(proto.gradient()), ElementsAre(1, 2, 3, 4, 5, 6));
   EXPECT_EQ(proto.stats(0).peak_stored_bytes(), 77);

@@ -4,7 +4,7 @@
 
 #include "engine/base/field_error.h"
 #include "server/convert/array.h"
-#include "tests/server/convert/compiled_model.h"
+#include "tests/server/compiled_model.h"
 #include "tests/server/proto_matchers.h"
 
 namespace costate {
@@ -12,7 +12,11 @@ namespace {
 
 // x' = -k x with x(0) = 1 and output 2 x.
 constexpr char kDecay[] = R"pb(
-  params { name: "k" default_value { values: 2 } lower: 0 }
+  params {
+    name: "k"
+    default_value { values: 2 }
+    lower: 0
+  }
   states { name: "x" }
   outputs { name: "twice" }
   init {
@@ -21,15 +25,30 @@ constexpr char kDecay[] = R"pb(
     constants { values: 1 }
   }
   rhs {
-    instructions { op: "input" attributes: [ 1, 0 ] }
-    instructions { op: "input" attributes: [ 2, 0 ] }
-    instructions { op: "mul" operands: [ 0, 1 ] }
+    instructions {
+      op: "input"
+      attributes: [ 1, 0 ]
+    }
+    instructions {
+      op: "input"
+      attributes: [ 2, 0 ]
+    }
+    instructions {
+      op: "mul"
+      operands: [ 0, 1 ]
+    }
     instructions { op: "neg" operands: 2 }
     results { value: 3 }
   }
   output_map {
-    instructions { op: "input" attributes: [ 1, 0 ] }
-    instructions { op: "add" operands: [ 0, 0 ] }
+    instructions {
+      op: "input"
+      attributes: [ 1, 0 ]
+    }
+    instructions {
+      op: "add"
+      operands: [ 0, 0 ]
+    }
     results { value: 1 }
   })pb";
 
@@ -47,21 +66,34 @@ TEST(GraphFromProto, BuildsTheModel) {
 // The language and the graph say the same thing, so the model has the same name.
 TEST(GraphFromProto, GivesTheNameOfTheSameText) {
   absl::StatusOr<ModelIr> ir = GraphFromProto("g", FromText<v1::Graph>(R"pb(
-    params { name: "k" default_value { values: 2 } }
-    states { name: "x" }
-    init {
-      instructions { op: "constant" attributes: 0 }
-      results { value: 0 }
-      constants { values: 1 }
-    }
-    rhs {
-      instructions { op: "input" attributes: [ 2, 0 ] }
-      instructions { op: "input" attributes: [ 1, 0 ] }
-      instructions { op: "mul" operands: [ 0, 1 ] }
-      results { value: 2 }
-    })pb"));
+                                                params {
+                                                  name: "k"
+                                                  default_value { values: 2 }
+                                                }
+                                                states { name: "x" }
+                                                init {
+                                                  instructions { op: "constant" attributes: 0 }
+                                                  results { value: 0 }
+                                                  constants { values: 1 }
+                                                }
+                                                rhs {
+                                                  instructions {
+                                                    op: "input"
+                                                    attributes: [ 2, 0 ]
+                                                  }
+                                                  instructions {
+                                                    op: "input"
+                                                    attributes: [ 1, 0 ]
+                                                  }
+                                                  instructions {
+                                                    op: "mul"
+                                                    operands: [ 0, 1 ]
+                                                  }
+                                                  results { value: 2 }
+                                                })pb"));
   ASSERT_TRUE(ir.ok()) << ir.status();
-  EXPECT_EQ(CanonicalText(*ir), CanonicalText(ModelOf("param k = 2\nstate x = 1\nx' = k*x\n")->ir()));
+  EXPECT_EQ(CanonicalText(*ir),
+            CanonicalText(ModelOf("param k = 2\nstate x = 1\nx' = k*x\n")->ir()));
 }
 
 TEST(GraphFromProto, RepeatsOneDefault) {
@@ -144,18 +176,17 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"result_negative",
              [](v1::Graph* g) { g->mutable_rhs()->mutable_results(0)->set_value(-1); }, "g.rhs"},
         Case{"no_states", [](v1::Graph* g) { g->clear_states(); }, "g.init"},
-        Case{"state_extent",
-             [](v1::Graph* g) { g->mutable_states(0)->add_shape(0); }, "g.states[0].shape[0]"},
+        Case{"state_extent", [](v1::Graph* g) { g->mutable_states(0)->add_shape(0); },
+             "g.states[0].shape[0]"},
         Case{"state_overflow",
              [](v1::Graph* g) {
                g->mutable_states(0)->add_shape(int64_t{1} << 40);
                g->mutable_states(0)->add_shape(int64_t{1} << 40);
              },
              "g.states[0].shape[0]"},
-        Case{"too_many_states",
-             [](v1::Graph* g) { g->mutable_states(0)->add_shape(1'000'001); }, "g.states[0]"},
-        Case{"same_names",
-             [](v1::Graph* g) { g->mutable_params(0)->set_name("x"); }, "g"},
+        Case{"too_many_states", [](v1::Graph* g) { g->mutable_states(0)->add_shape(1'000'001); },
+             "g.states[0]"},
+        Case{"same_names", [](v1::Graph* g) { g->mutable_params(0)->set_name("x"); }, "g"},
         Case{"bad_name", [](v1::Graph* g) { g->mutable_states(0)->set_name("a b"); }, "g"},
         Case{"default_size",
              [](v1::Graph* g) {

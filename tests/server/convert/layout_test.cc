@@ -3,7 +3,7 @@
 #include <string>
 
 #include "engine/base/field_error.h"
-#include "tests/server/convert/compiled_model.h"
+#include "tests/server/compiled_model.h"
 #include "tests/server/proto_matchers.h"
 
 namespace costate {

@@ -43,7 +43,8 @@ INSTANTIATE_TEST_SUITE_P(
         "method: METHOD_BOSH3 save { every_steps: 5 }", "method: METHOD_RK4 save { end: true }",
         "method: METHOD_TSIT5 adaptive { rtol: 0 atol: [1, 2, 3] controller: CONTROLLER_I }",
         "method: METHOD_DOPRI5 adaptive { controller: CONTROLLER_PID beta1: 1 beta2: 2 beta3: 3 "
-        "safety: 0.5 min_factor: 0.1 max_factor: 4 initial_step: 0.125 min_step: 1e-9 max_step: 2 }",
+        "safety: 0.5 min_factor: 0.1 max_factor: 4 initial_step: 0.125 min_step: 1e-9 max_step: 2 "
+        "}",
         "method: METHOD_DOPRI8 adaptive { controller: CONTROLLER_PI }"));
 
 TEST(SolveOptions, RoundTripsArrays) {

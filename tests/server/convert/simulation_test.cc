@@ -1,7 +1,7 @@
 #include "server/convert/simulation.h"
 
 #include "engine/base/field_error.h"
-#include "tests/server/convert/compiled_model.h"
+#include "tests/server/compiled_model.h"
 #include "tests/server/proto_matchers.h"
 
 namespace costate {
@@ -14,10 +14,25 @@ TEST(SimulationFromProto, CopiesEveryPart) {
   const auto proto = FromText<v1::Simulation>(R"pb(
     t0: [ 1, 2 ]
     t1: 5
-    params { name: "k" array { values: 3 } }
-    params { name: "w" array { shape: [ 1, 3 ] values: [ 1, 2, 3 ] } }
-    initial_state { name: "x" array { values: [ 4, 5 ] } }
-    options { method: METHOD_RK4 fixed { step: 0.5 } })pb");
+    params {
+      name: "k"
+      array { values: 3 }
+    }
+    params {
+      name: "w"
+      array {
+        shape: [ 1, 3 ]
+        values: [ 1, 2, 3 ]
+      }
+    }
+    initial_state {
+      name: "x"
+      array { values: [ 4, 5 ] }
+    }
+    options {
+      method: METHOD_RK4
+      fixed { step: 0.5 }
+    })pb");
   const Simulation simulation = SimulationFromProto(proto, ModelOf(kTensorModel));
   EXPECT_THAT(simulation.t0, ElementsAre(1, 2));
   EXPECT_THAT(simulation.t1, ElementsAre(5));

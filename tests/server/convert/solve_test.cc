@@ -3,7 +3,7 @@
 #include <limits>
 #include <utility>
 
-#include "tests/server/convert/compiled_model.h"
+#include "tests/server/compiled_model.h"
 #include "tests/server/proto_matchers.h"
 
 namespace costate {
@@ -36,22 +36,22 @@ TEST(SolveResultToProto, ConcatenatesRows) {
   v1::SolveResponse proto;
   SolveResultToProto(TwoTrajectories(), {*model, kTensorModel}, {}, &proto);
   EXPECT_THAT(proto, Partially(R"pb(
-    row_start: [ 0, 2, 3 ]
-    times { shape: 3 }
-    states { shape: [ 3, 5 ] }
-    outputs { shape: [ 3, 5 ] }
-    batched: true
-    stats { accepted_steps: 3 rejected_steps: 1 rhs_evaluations: 22 }
-    stats { }
-    terminations { reason: REASON_REACHED_END }
-    terminations {
-      reason: REASON_NON_FINITE
-      t: 0.25
-      step: 4
-      state: "y[0,1]"
-      expression: "y' = -y * sum(w)"
-      detail: "why"
-    })pb"));
+                row_start: [ 0, 2, 3 ]
+                times { shape: 3 }
+                states { shape: [ 3, 5 ] }
+                outputs { shape: [ 3, 5 ] }
+                batched: true
+                stats { accepted_steps: 3 rejected_steps: 1 rhs_evaluations: 22 }
+                stats {}
+                terminations { reason: REASON_REACHED_END }
+                terminations {
+                  reason: REASON_NON_FINITE
+                  t: 0.25
+                  step: 4
+                  state: "y[0,1]"
+                  expression: "y' = -y * sum(w)"
+                  detail: "why"
+                })pb"));
   EXPECT_THAT(Doubles(proto.times()), ElementsAre(0, 1, 0));
   const std::vector<double> states = Doubles(proto.states());
   ASSERT_EQ(states.size(), 15u);

@@ -33,8 +33,8 @@ class GradientServiceTest : public ::testing::Test {
 TEST_F(GradientServiceTest, ComputesGradientsByEveryMethod) {
   const double x = 3 * std::exp(-1.0);
   const double residual = (2 * x - 1) / 0.5;  // output twice against 1, sigma 0.5
-  for (const char* method : {"GRADIENT_METHOD_FORWARD", "GRADIENT_METHOD_BACKPROP",
-                             "GRADIENT_METHOD_UNSPECIFIED"}) {
+  for (const char* method :
+       {"GRADIENT_METHOD_FORWARD", "GRADIENT_METHOD_BACKPROP", "GRADIENT_METHOD_UNSPECIFIED"}) {
     grpc::ClientContext context;
     v1::ComputeGradientResponse response;
     const auto request = With<v1::ComputeGradientRequest>(
@@ -51,13 +51,13 @@ TEST_F(GradientServiceTest, ComputesGradientsByEveryMethod) {
     EXPECT_NEAR(gradient[1], dloss_dx * std::exp(-1.0), 1e-7) << method;
     EXPECT_NEAR(gradient[2], 0, 1e-7) << "saved times do not move with t1";
     EXPECT_THAT(response, Partially(R"pb(
-      gradient { shape: [ 1, 3 ] }
-      wrt_layout { name: "k" }
-      wrt_layout { name: "x" offset: 1 }
-      wrt_layout { name: "t1" offset: 2 }
-      saved_times { shape: 1 }
-      saved_states { shape: [ 1, 1, 1 ] }
-      terminations { reason: REASON_REACHED_END })pb"));
+                  gradient { shape: [ 1, 3 ] }
+                  wrt_layout { name: "k" }
+                  wrt_layout { name: "x" offset: 1 }
+                  wrt_layout { name: "t1" offset: 2 }
+                  saved_times { shape: 1 }
+                  saved_states { shape: [ 1, 1, 1 ] }
+                  terminations { reason: REASON_REACHED_END })pb"));
     EXPECT_NEAR(Doubles(response.saved_states())[0], x, 1e-8);
     EXPECT_NE(response.gradient_options().method(), v1::GRADIENT_METHOD_UNSPECIFIED);
     EXPECT_EQ(response.method_reason().empty(),
@@ -115,9 +115,9 @@ TEST_F(GradientServiceTest, ComputesJvpsAndSensitivities) {
   grpc::ClientContext context;
   v1::ComputeSensitivitiesResponse sensitivities;
   ASSERT_TRUE(server_.gradients()
-                  .ComputeSensitivities(
-                      &context, With<v1::ComputeSensitivitiesRequest>("wrt: ['k', 'x']"),
-                      &sensitivities)
+                  .ComputeSensitivities(&context,
+                                        With<v1::ComputeSensitivitiesRequest>("wrt: ['k', 'x']"),
+                                        &sensitivities)
                   .ok());
   EXPECT_THAT(sensitivities, Partially("state_sensitivities { shape: [1, 1, 2] } "
                                        "output_sensitivities { shape: [1, 1, 2] }"));
@@ -128,8 +128,8 @@ TEST_F(GradientServiceTest, NamesWhatItCannotDo) {
   const auto refuse = [this](const std::string& more) {
     grpc::ClientContext context;
     v1::ComputeGradientResponse response;
-    return server_.gradients().ComputeGradient(
-        &context, With<v1::ComputeGradientRequest>(more), &response);
+    return server_.gradients().ComputeGradient(&context, With<v1::ComputeGradientRequest>(more),
+                                               &response);
   };
   const std::string terminal = "loss { terms { terminal { state_weights { values: 1 } } } } ";
   grpc::Status status = refuse(terminal + "wrt: 'q'");
@@ -137,11 +137,13 @@ TEST_F(GradientServiceTest, NamesWhatItCannotDo) {
   status = refuse(terminal + "gradient { method: GRADIENT_METHOD_GAUSS }");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
   EXPECT_THAT(status.error_message(), HasSubstr("GRADIENT_METHOD_BACKPROP"));
-  status = refuse("loss { terms { least_squares { output: 'q' times { values: 1 } values { values: "
-                  "1 } } } }");
+  status = refuse(
+      "loss { terms { least_squares { output: 'q' times { values: 1 } values { values: "
+      "1 } } } }");
   EXPECT_THAT(ViolatedFields(status), ElementsAre("loss.terms[0].least_squares.output"));
-  status = refuse("loss { terms { least_squares { output: 'twice' times { values: 1 } values { "
-                  "values: 1 } } } }");
+  status = refuse(
+      "loss { terms { least_squares { output: 'twice' times { values: 1 } values { "
+      "values: 1 } } } }");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("loss.terms[0]"));
 }

@@ -50,11 +50,11 @@ TEST_F(ModelServiceTest, RegistersGetsAndForgets) {
   const std::string name = CreateText(ProblemText("sir"));
   EXPECT_TRUE(created_.model().has_create_time());
   EXPECT_THAT(created_.model(), Partially(R"pb(
-    display_name: "sir"
-    states { name: "s" }
-    states { name: "i" offset: 1 }
-    states { name: "r" offset: 2 }
-    outputs { name: "in_bed" })pb"));
+                display_name: "sir"
+                states { name: "s" }
+                states { name: "i" offset: 1 }
+                states { name: "r" offset: 2 }
+                outputs { name: "in_bed" })pb"));
   EXPECT_EQ(CreateText(ProblemText("sir") + "\n# a comment\n"), name);
   v1::GetModelResponse got;
   ASSERT_TRUE(Get(name, &got).ok());
@@ -131,7 +131,10 @@ TEST_F(ModelServiceTest, TakesGraphs) {
           constants { values: 1 }
         }
         rhs {
-          instructions { op: "input" attributes: [ 1, 0 ] }
+          instructions {
+            op: "input"
+            attributes: [ 1, 0 ]
+          }
           instructions { op: "neg" operands: 0 }
           results { value: 1 }
         }
@@ -139,14 +142,13 @@ TEST_F(ModelServiceTest, TakesGraphs) {
     }
     validate_only: true)pb");
   ASSERT_TRUE(Create(request).ok());
-  EXPECT_EQ(created_.model().name(),
-            [this] {
-              v1::CreateModelRequest text;
-              text.set_validate_only(true);
-              text.mutable_source()->set_text("state x = 1\nx' = -x\n");
-              EXPECT_TRUE(Create(text).ok());
-              return created_.model().name();
-            }());
+  EXPECT_EQ(created_.model().name(), [this] {
+    v1::CreateModelRequest text;
+    text.set_validate_only(true);
+    text.mutable_source()->set_text("state x = 1\nx' = -x\n");
+    EXPECT_TRUE(Create(text).ok());
+    return created_.model().name();
+  }());
   v1::CreateModelRequest wrong = request;
   wrong.mutable_source()->mutable_graph()->mutable_rhs()->mutable_instructions(1)->set_op("rm");
   ASSERT_TRUE(Create(wrong).ok());

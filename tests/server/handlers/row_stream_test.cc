@@ -6,7 +6,7 @@
 #include <string>
 
 #include "server/limits.h"
-#include "tests/server/convert/compiled_model.h"
+#include "tests/server/compiled_model.h"
 #include "tests/server/proto_matchers.h"
 
 namespace costate {
@@ -100,8 +100,7 @@ TEST(RowCollector, StopsAtItsLimit) {
   EXPECT_EQ(result.trajectories[1].states, (std::vector<double>{1, 2}));
   EXPECT_EQ(result.outputs[0], std::vector<double>{6});
   EXPECT_EQ(result.trajectories[0].num_reached, 1);
-  const absl::Status full =
-      rows.Save(0, 1, std::vector<double>{1, 2}, std::vector<double>(8, 3.0));
+  const absl::Status full = rows.Save(0, 1, std::vector<double>{1, 2}, std::vector<double>(8, 3.0));
   EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(full.message()), HasSubstr("StreamSolve"));
 }

@@ -43,19 +43,20 @@ constexpr char kDecay[] = "param k = 2 in [0, 10]\nstate x = 1\nx' = -k*x\noutpu
 
 // x(t) = exp(-k t).
 TEST_F(SolveServiceTest, SolvesInClosedForm) {
-  ASSERT_TRUE(Solve(Request(kDecay, "t1: 1 options { adaptive { rtol: 1e-10 atol: 1e-12 } "
-                                    "save { times { times { values: [0, 0.5, 1] } } } }"))
+  ASSERT_TRUE(Solve(Request(kDecay,
+                            "t1: 1 options { adaptive { rtol: 1e-10 atol: 1e-12 } "
+                            "save { times { times { values: [0, 0.5, 1] } } } }"))
                   .ok());
   const std::vector<double> x = Doubles(response_.states());
   ASSERT_EQ(x.size(), 3u);
   for (int i = 0; i < 3; ++i) EXPECT_NEAR(x[i], std::exp(-i), 1e-9);
   EXPECT_THAT(Doubles(response_.outputs()), ElementsAre(2 * x[0], 2 * x[1], 2 * x[2]));
   EXPECT_THAT(response_, Partially(R"pb(
-    row_start: [ 0, 3 ]
-    batched: false
-    state_layout { name: "x" }
-    output_layout { name: "twice" }
-    terminations { reason: REASON_REACHED_END t: 1 })pb"));
+                row_start: [ 0, 3 ]
+                batched: false
+                state_layout { name: "x" }
+                output_layout { name: "twice" }
+                terminations { reason: REASON_REACHED_END t: 1 })pb"));
   EXPECT_TRUE(response_.has_timing());
 }
 
@@ -64,20 +65,20 @@ TEST_F(SolveServiceTest, EchoesOptionsThatRepeatTheSolve) {
   ASSERT_TRUE(Solve(request).ok());
   const v1::SolveResponse first = response_;
   EXPECT_THAT(first.options(), Partially(R"pb(
-    method: METHOD_TSIT5
-    adaptive {
-      rtol: 1e-6
-      atol: 1e-9
-      controller: CONTROLLER_PI
-      safety: 0.9
-      min_factor: 0.2
-      max_factor: 10
-      max_step: 14
-    }
-    save { end: true }
-    max_steps: 1000000
-    return_grid: true
-    lanes: 1)pb"));
+                method: METHOD_TSIT5
+                adaptive {
+                  rtol: 1e-6
+                  atol: 1e-9
+                  controller: CONTROLLER_PI
+                  safety: 0.9
+                  min_factor: 0.2
+                  max_factor: 10
+                  max_step: 14
+                }
+                save { end: true }
+                max_steps: 1000000
+                return_grid: true
+                lanes: 1)pb"));
   EXPECT_TRUE(first.options().adaptive().has_beta1());
   *request.mutable_simulation()->mutable_options() = first.options();
   ASSERT_TRUE(Solve(request).ok());
@@ -129,9 +130,9 @@ TEST_F(SolveServiceTest, NamesTheStateThatIsNotFinite) {
                             "t1: 2 options { method: METHOD_RK4 fixed { step: 0.5 } }"))
                   .ok());
   EXPECT_THAT(response_.terminations(0), Partially(R"pb(
-    reason: REASON_NON_FINITE
-    state: "y[0]"
-    expression: "y' = if t < 1 then y else y / (a - a)")pb"));
+                reason: REASON_NON_FINITE
+                state: "y[0]"
+                expression: "y' = if t < 1 then y else y / (a - a)")pb"));
 }
 
 TEST_F(SolveServiceTest, ReportsMaxStepsAndWallBudget) {
@@ -145,8 +146,9 @@ TEST_F(SolveServiceTest, ReportsMaxStepsAndWallBudget) {
 }
 
 TEST_F(SolveServiceTest, KeepsRowsOfSteps) {
-  ASSERT_TRUE(Solve(Request(kDecay, "t1: 1 options { method: METHOD_RK4 fixed { step: 0.125 } "
-                                    "save { every_steps: 4 } }"))
+  ASSERT_TRUE(Solve(Request(kDecay,
+                            "t1: 1 options { method: METHOD_RK4 fixed { step: 0.125 } "
+                            "save { every_steps: 4 } }"))
                   .ok());
   EXPECT_THAT(Doubles(response_.times()), ElementsAre(0, 0.5, 1));
   EXPECT_EQ(Doubles(response_.outputs()).size(), 3u);
@@ -161,15 +163,16 @@ TEST_F(SolveServiceTest, LeavesOutParts) {
 }
 
 TEST_F(SolveServiceTest, StreamsTheSameRows) {
-  const std::string more = "t1: 20 params { name: 'sigma' array { values: [9, 10, 11] } } options { "
-                           "save { every_steps: 1 } return_grid: true }";
+  const std::string more =
+      "t1: 20 params { name: 'sigma' array { values: [9, 10, 11] } } options { "
+      "save { every_steps: 1 } return_grid: true }";
   ASSERT_TRUE(Solve(Request(ProblemText("lorenz"), more)).ok());
   v1::StreamSolveRequest request;
   *request.mutable_simulation() = Request(ProblemText("lorenz"), more).simulation();
   request.set_rows_per_chunk(7);
   std::vector<v1::StreamSolveResponse> messages;
   ASSERT_TRUE(Stream(request, &messages).ok());
-  ASSERT_GT(messages.size(), 10u);
+  ASSERT_GE(messages.size(), 5u) << "a header, a chunk for each trajectory, a summary";
   EXPECT_THAT(messages.front(), Partially("header { num_trajectories: 3 batched: true }"));
   EXPECT_TRUE(messages.back().has_summary());
   std::vector<std::string> times(3), states(3);
@@ -184,7 +187,8 @@ TEST_F(SolveServiceTest, StreamsTheSameRows) {
   EXPECT_EQ(messages.back().summary().grids(2).times().data(), response_.grids(2).times().data());
 }
 
-// ---- refusals ------------------------------------------------------------------------------------
+// ---- refusals
+// ------------------------------------------------------------------------------------
 
 struct Refusal {
   const char* name;
@@ -209,16 +213,17 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"no_end", kDecay, "", "simulation.t1", "missing"},
         Refusal{"model", "state x", "t1: 1", "simulation.model.text", "issue"},
         Refusal{"unknown_param", kDecay, "t1: 1 params { name: 'kk' array { values: 1 } }",
-                "simulation.params[0]", "kk"},
+                "simulation.params[0].name", "kk"},
         Refusal{"bounds", kDecay, "t1: 1 params { name: 'k' array { values: 11 } }",
                 "simulation.params[0]", "[0, 10]"},
-        Refusal{"shape", kDecay, "t1: 1 params { name: 'k' array { shape: [2, 2] values: [1, 2, 3, "
-                                 "4] } }",
-                "simulation.params[0]", "expected"},
+        Refusal{"shape", kDecay,
+                "t1: 1 params { name: 'k' array { shape: [2, 2] values: [1, 2, 3, "
+                "4] } }",
+                "simulation.params[0].array", "expected"},
         Refusal{"batches", kDecay,
                 "t1: 1 params { name: 'k' array { values: [1, 2] } } initial_state { name: 'x' "
                 "array { values: [1, 2, 3] } }",
-                "simulation.initial_state[0]", "3"},
+                "simulation.initial_state[0].array", "3"},
         Refusal{"rtol", kDecay, "t1: 1 options { adaptive { rtol: -1 } }",
                 "simulation.options.adaptive.rtol", "got -1"},
         Refusal{"atol_size", kDecay, "t1: 1 options { adaptive { atol: [1, 2] } }",
@@ -246,8 +251,12 @@ TEST_F(SolveServiceTest, RefusesAnswersPastTheLimitBeforeItRuns) {
   auto request = Request(ProblemText("lorenz"), "t1: 1");
   std::vector<double> times(3'000'000);
   for (size_t i = 0; i < times.size(); ++i) times[i] = static_cast<double>(i) / 3e6;
-  request.mutable_simulation()->mutable_options()->mutable_save()->mutable_times()
-      ->mutable_times()->set_data(DoublesToBytes(times));
+  request.mutable_simulation()
+      ->mutable_options()
+      ->mutable_save()
+      ->mutable_times()
+      ->mutable_times()
+      ->set_data(DoublesToBytes(times));
   const grpc::Status status = Solve(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(status.error_message(), HasSubstr("StreamSolve"));
@@ -256,8 +265,9 @@ TEST_F(SolveServiceTest, RefusesAnswersPastTheLimitBeforeItRuns) {
 // Rows of steps cannot be foreseen; the solve stops when they pass the limit.
 TEST_F(SolveServiceTest, StopsCollectingRowsAtTheLimit) {
   const grpc::Status status =
-      Solve(Request(ProblemText("lorenz"), "t1: 1e6 options { method: METHOD_EULER fixed { step: "
-                                           "1e-3 } max_steps: 1000000000 save { every_steps: 1 } }"));
+      Solve(Request(ProblemText("lorenz"),
+                    "t1: 1e6 options { method: METHOD_EULER fixed { step: "
+                    "1e-3 } max_steps: 1000000000 save { every_steps: 1 } }"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   EXPECT_THAT(status.error_message(), HasSubstr("StreamSolve"));
 }

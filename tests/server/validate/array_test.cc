@@ -65,7 +65,8 @@ TEST(ValidateArray, LooksIntoBytes) {
   array.set_data(DoublesToBytes({1.0, -0.0, 5e-324, std::numeric_limits<double>::max()}));
   EXPECT_TRUE(ValidateArray("a", array, Elements::kFinite).ok());
   array.set_data(DoublesToBytes({1.0, kNaN}));
-  EXPECT_THAT(FieldOf(ValidateArray("a", array, Elements::kFinite)), Optional(std::string("a.data[1]")));
+  EXPECT_THAT(FieldOf(ValidateArray("a", array, Elements::kFinite)),
+              Optional(std::string("a.data[1]")));
   EXPECT_TRUE(ValidateArray("a", array, Elements::kFiniteOrNan).ok());
   array.set_data(DoublesToBytes({kInfinity}));
   EXPECT_FALSE(ValidateArray("a", array, Elements::kFiniteOrNan).ok());

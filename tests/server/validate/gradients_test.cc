@@ -33,8 +33,7 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"least_squares",
              "terms { least_squares { output: 'o' times { values: 1 } values { values: nan } } }",
              ""},
-        Case{"no_channel",
-             "terms { least_squares { times { values: 1 } values { values: 1 } } }",
+        Case{"no_channel", "terms { least_squares { times { values: 1 } values { values: 1 } } }",
              "loss.terms[0].least_squares.channel"},
         Case{"no_times", "terms { least_squares { state: 's' } }",
              "loss.terms[0].least_squares.times"},
@@ -64,16 +63,16 @@ TEST(ValidateComputeGradientRequest, ChecksPresenceAndChoices) {
   EXPECT_EQ(FieldOf(judge("")).value_or(""), "simulation");
   EXPECT_EQ(FieldOf(judge(kSimulation)).value_or(""), "loss");
   EXPECT_EQ(FieldOf(judge(whole + "wrt: ''")).value_or(""), "wrt[0]");
-  EXPECT_EQ(FieldOf(judge(std::string(kLoss) +
-                          "simulation { model { text: 'x' } t1: 1 options { save { end: true } } }"))
-                .value_or(""),
-            "simulation.options.save");
+  EXPECT_EQ(
+      FieldOf(judge(std::string(kLoss) +
+                    "simulation { model { text: 'x' } t1: 1 options { save { end: true } } }"))
+          .value_or(""),
+      "simulation.options.save");
 }
 
 TEST(ValidateComputeGradientRequest, SaysWhichMethodsAreBuilt) {
   for (int number = v1::GradientMethod_MIN; number <= v1::GradientMethod_MAX; ++number) {
-    auto request =
-        FromText<v1::ComputeGradientRequest>(std::string(kSimulation) + kLoss);
+    auto request = FromText<v1::ComputeGradientRequest>(std::string(kSimulation) + kLoss);
     request.mutable_gradient()->set_method(static_cast<v1::GradientMethod>(number));
     const absl::Status status = ValidateComputeGradientRequest(request);
     if (number <= v1::GRADIENT_METHOD_BACKPROP) {

@@ -67,8 +67,8 @@ TEST(ValidateModelSource, BoundsInstructions) {
 TEST(ValidateModelSource, ChecksDeclarations) {
   EXPECT_EQ(FieldAtFault(FromText<v1::ModelSource>("graph { states { } }")),
             "m.graph.states[0].name");
-  EXPECT_EQ(FieldAtFault(FromText<v1::ModelSource>(
-                "graph { states { name: 'y' shape: [1, 1, 1, 1, 1] } }")),
+  EXPECT_EQ(FieldAtFault(
+                FromText<v1::ModelSource>("graph { states { name: 'y' shape: [1, 1, 1, 1, 1] } }")),
             "m.graph.states[0].shape");
   EXPECT_EQ(FieldAtFault(FromText<v1::ModelSource>(
                 "graph { params { name: 'p' default_value { shape: 2 values: 1 } } }")),

@@ -44,15 +44,15 @@ INSTANTIATE_TEST_SUITE_P(
 
 INSTANTIATE_TEST_SUITE_P(
     Values, SimulationText,
-    ::testing::Values(
-        Case{"scalar", "params { name: 'k' array { values: 1 } }", "", ""},
-        Case{"batch", "params { name: 'k' array { values: [1, 2] } }", "", ""},
-        Case{"no_name", "params { array { values: 1 } }", "params[0].name", "missing"},
-        Case{"no_array", "params { name: 'k' }", "params[0].array", "missing"},
-        Case{"bad_shape", "initial_state { name: 'y' array { shape: 2 values: 1 } }",
-             "initial_state[0].array", "declares 2 elements, the data has 1"},
-        Case{"nan_value", "params { name: 'k' array { values: nan } }",
-             "params[0].array.values[0]", "finite"}),
+    ::testing::Values(Case{"scalar", "params { name: 'k' array { values: 1 } }", "", ""},
+                      Case{"batch", "params { name: 'k' array { values: [1, 2] } }", "", ""},
+                      Case{"no_name", "params { array { values: 1 } }", "params[0].name",
+                           "missing"},
+                      Case{"no_array", "params { name: 'k' }", "params[0].array", "missing"},
+                      Case{"bad_shape", "initial_state { name: 'y' array { shape: 2 values: 1 } }",
+                           "initial_state[0].array", "declares 2 elements, the data has 1"},
+                      Case{"nan_value", "params { name: 'k' array { values: nan } }",
+                           "params[0].array.values[0]", "finite"}),
     [](const auto& tested) { return tested.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
@@ -87,12 +87,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"rtol_nan", "options { adaptive { rtol: nan } }", "options.adaptive.rtol", "got nan"},
         Case{"atol", "options { adaptive { atol: [1, -1] } }", "options.adaptive.atol[1]", ">= 0"},
         Case{"beta", "options { adaptive { beta2: inf } }", "options.adaptive.beta2", "finite"},
-        Case{"safety", "options { adaptive { safety: 1.5 } }", "options.adaptive.safety",
-             "(0, 1]"},
-        Case{"min_factor", "options { adaptive { min_factor: 1 } }",
-             "options.adaptive.min_factor", "(0, 1)"},
-        Case{"max_factor", "options { adaptive { max_factor: 1 } }",
-             "options.adaptive.max_factor", "> 1"},
+        Case{"safety", "options { adaptive { safety: 1.5 } }", "options.adaptive.safety", "(0, 1]"},
+        Case{"min_factor", "options { adaptive { min_factor: 1 } }", "options.adaptive.min_factor",
+             "(0, 1)"},
+        Case{"max_factor", "options { adaptive { max_factor: 1 } }", "options.adaptive.max_factor",
+             "> 1"},
         Case{"initial_step", "options { adaptive { initial_step: 0 } }",
              "options.adaptive.initial_step", "> 0"},
         Case{"min_step", "options { adaptive { min_step: -1 } }", "options.adaptive.min_step",

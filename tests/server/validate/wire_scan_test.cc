@@ -28,8 +28,17 @@ v1::SolveRequest Example() {
       model { text: "state x = 1" }
       t0: [ 0, 1 ]
       t1: 5
-      params { name: "k" array { shape: [ 2, 1 ] data: "1234567812345678" } }
-      options { adaptive { rtol: 1e-3 } save { times { times { values: [ 1, 2 ] } } } }
+      params {
+        name: "k"
+        array {
+          shape: [ 2, 1 ]
+          data: "1234567812345678"
+        }
+      }
+      options {
+        adaptive { rtol: 1e-3 }
+        save { times { times { values: [ 1, 2 ] } } }
+      }
     }
     omit_outputs: true)pb");
 }
@@ -85,9 +94,7 @@ TEST(ScanMessage, RefusesLengthsPastTheEnd) {
 }
 
 // Unknown groups nest; the depth is bounded.
-TEST(ScanMessage, RefusesDeepGroups) {
-  EXPECT_FALSE(Scan(std::string(100'000, '\x7b')).ok());
-}
+TEST(ScanMessage, RefusesDeepGroups) { EXPECT_FALSE(Scan(std::string(100'000, '\x7b')).ok()); }
 
 // What passes the scan may still fail to parse; what parses passes the scan.
 TEST(ScanMessage, NeverRefusesWhatParses) {

@@ -1,6 +1,6 @@
 // Models from text, without a compiler.
-#ifndef COSTATE_TESTS_SERVER_CONVERT_COMPILED_MODEL_H_
-#define COSTATE_TESTS_SERVER_CONVERT_COMPILED_MODEL_H_
+#ifndef COSTATE_TESTS_SERVER_COMPILED_MODEL_H_
+#define COSTATE_TESTS_SERVER_COMPILED_MODEL_H_
 
 #include <gtest/gtest.h>
 
@@ -39,4 +39,4 @@ output z = y
 
 }  // namespace costate
 
-#endif  // COSTATE_TESTS_SERVER_CONVERT_COMPILED_MODEL_H_
+#endif  // COSTATE_TESTS_SERVER_COMPILED_MODEL_H_
