@@ -1,13 +1,11 @@
 #include "engine/codegen/compiler.h"
 
-#include <list>
-#include <map>
+#include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
@@ -46,7 +44,7 @@ class LlvmCompiler : public Compiler {
   }
 
   CompilerStats stats() const override {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     CompilerStats stats = stats_;
     stats.memory_hits = memory_.hits();
     return stats;
@@ -74,7 +72,7 @@ class LlvmCompiler : public Compiler {
       if (const auto cached = disk_->Load(key); cached.has_value()) {
         absl::StatusOr<BuiltKernel> kernel = Link(*cached, spec);
         if (kernel.ok()) {
-          absl::MutexLock lock(&mutex_);
+          const std::lock_guard lock(mutex_);
           ++stats_.disk_hits;
           return kernel;
         }
@@ -86,7 +84,7 @@ class LlvmCompiler : public Compiler {
     ASSIGN_OR_RETURN(BuiltKernel kernel, Link(compiled, spec));
     const absl::Duration duration = absl::Now() - start;
     if (disk_ != nullptr) disk_->Store(key, compiled);
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     ++stats_.compiled;
     stats_.compile_time += duration;
     stats_.code_bytes += kernel.bytes;
@@ -119,8 +117,8 @@ class LlvmCompiler : public Compiler {
   const std::shared_ptr<Jit> jit_;
   const std::unique_ptr<DiskCache> disk_;
   KernelCache memory_;
-  mutable absl::Mutex mutex_;
-  CompilerStats stats_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;  // guards stats_
+  CompilerStats stats_;
 };
 
 absl::Status CheckOptions(const CompilerOptions& options) {

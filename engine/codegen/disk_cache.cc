@@ -147,7 +147,7 @@ absl::StatusOr<std::unique_ptr<DiskCache>> DiskCache::Open(const std::string& di
         absl::StrCat("cache directory ", directory, " can be written by other users"));
   }
   auto cache = std::unique_ptr<DiskCache>(new DiskCache(directory, max_bytes));
-  absl::MutexLock lock(&cache->mutex_);
+  const std::lock_guard lock(cache->mutex_);
   cache->MeasureAndEvict();
   return cache;
 }
@@ -175,7 +175,7 @@ void DiskCache::Store(const CacheKey& key, const CachedObjects& objects) {
   const std::string bytes = Encode(key, objects);
   if (static_cast<int64_t>(bytes.size()) > max_bytes_) return;
   const std::string path = PathOf(key);
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   const std::string temporary =
       absl::StrCat(path, ".", getpid(), ".", next_temporary_++, kTemporarySuffix);
   if (!WriteFile(temporary, bytes) || std::rename(temporary.c_str(), path.c_str()) != 0) {

@@ -8,13 +8,13 @@
 #define COSTATE_ENGINE_CODEGEN_DISK_CACHE_H_
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/codegen/cache_key.h"
 
 namespace costate::codegen {
@@ -46,13 +46,13 @@ class DiskCache {
       : directory_(std::move(directory)), max_bytes_(max_bytes) {}
 
   std::string PathOf(const CacheKey& key) const;
-  void MeasureAndEvict() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void MeasureAndEvict();  // needs mutex_
 
   const std::string directory_;
   const int64_t max_bytes_;
-  absl::Mutex mutex_;
-  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // as far as this process knows
-  int64_t next_temporary_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::mutex mutex_;   // guards what follows
+  int64_t bytes_ = 0;  // as far as this process knows
+  int64_t next_temporary_ = 0;
 };
 
 }  // namespace costate::codegen

@@ -1,11 +1,10 @@
 #include "engine/codegen/jit.h"
 
+#include <mutex>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "llvm/ExecutionEngine/Orc/Core.h"
 #include "llvm/ExecutionEngine/Orc/ExecutorProcessControl.h"
 #include "llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h"
@@ -27,17 +26,17 @@ class Jit::Reports {
  public:
   void Add(llvm::Error error) {
     const std::string text = llvm::toString(std::move(error));
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     text_ = text;
   }
   std::string last() const {
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard lock(mutex_);
     return text_;
   }
 
  private:
-  mutable absl::Mutex mutex_;
-  std::string text_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  std::string text_;
 };
 
 class Jit::Library : public LoadedCode {

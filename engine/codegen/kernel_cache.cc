@@ -8,7 +8,7 @@ absl::StatusOr<Kernel> KernelCache::GetOrBuild(
     const CacheKey& key, const std::function<absl::StatusOr<BuiltKernel>()>& build) {
   std::shared_ptr<Build> own;
   {
-    absl::MutexLock lock(&mutex_);
+    std::unique_lock lock(mutex_);
     if (const auto it = index_.find(key); it != index_.end()) {
       held_.splice(held_.begin(), held_, it->second);
       ++hits_;
@@ -16,7 +16,7 @@ absl::StatusOr<Kernel> KernelCache::GetOrBuild(
     }
     if (const auto it = building_.find(key); it != building_.end()) {
       const std::shared_ptr<Build> other = it->second;
-      mutex_.Await(absl::Condition(&other->done));
+      build_done_.wait(lock, [&] { return other->done; });
       ++hits_;
       return other->result;
     }
@@ -25,9 +25,10 @@ absl::StatusOr<Kernel> KernelCache::GetOrBuild(
   }
   absl::StatusOr<BuiltKernel> built = build();
   std::list<Held> dropped;
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   building_.erase(key);
   own->done = true;
+  build_done_.notify_all();
   if (!built.ok()) {
     own->result = built.status();
     return built.status();
@@ -49,12 +50,12 @@ void KernelCache::Insert(const CacheKey& key, const BuiltKernel& built, std::lis
 }
 
 int64_t KernelCache::hits() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return hits_;
 }
 
 int64_t KernelCache::bytes() const {
-  absl::MutexLock lock(&mutex_);
+  const std::lock_guard lock(mutex_);
   return bytes_;
 }
 

@@ -2,15 +2,15 @@
 #ifndef COSTATE_ENGINE_CODEGEN_KERNEL_CACHE_H_
 #define COSTATE_ENGINE_CODEGEN_KERNEL_CACHE_H_
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <list>
 #include <memory>
+#include <mutex>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/base/kernel.h"
 #include "engine/codegen/cache_key.h"
 
@@ -48,17 +48,18 @@ class KernelCache {
   // Bookkeeping of an entry beside its code, roughly.
   static constexpr int64_t kOverheadBytes = 4096;
 
-  // Entries moved to `dropped` are destroyed by the caller, outside the lock.
-  void Insert(const CacheKey& key, const BuiltKernel& built, std::list<Held>& dropped)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Needs mutex_. Entries moved to `dropped` are destroyed by the caller, outside the lock.
+  void Insert(const CacheKey& key, const BuiltKernel& built, std::list<Held>& dropped);
 
   const int64_t max_bytes_;
-  mutable absl::Mutex mutex_;
-  std::list<Held> held_ ABSL_GUARDED_BY(mutex_);  // most recently used first
-  absl::flat_hash_map<CacheKey, std::list<Held>::iterator> index_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_map<CacheKey, std::shared_ptr<Build>> building_ ABSL_GUARDED_BY(mutex_);
-  int64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t hits_ ABSL_GUARDED_BY(mutex_) = 0;
+  // The members below are guarded by mutex_.
+  mutable std::mutex mutex_;
+  std::condition_variable build_done_;
+  std::list<Held> held_;  // most recently used first
+  absl::flat_hash_map<CacheKey, std::list<Held>::iterator> index_;
+  absl::flat_hash_map<CacheKey, std::shared_ptr<Build>> building_;
+  int64_t bytes_ = 0;
+  int64_t hits_ = 0;
 };
 
 }  // namespace costate::codegen

@@ -1,11 +1,11 @@
 #include "engine/codegen/kernel_cache.h"
 
 #include <atomic>
+#include <future>
 #include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/notification.h"
 #include "gtest/gtest.h"
 
 namespace costate::codegen {
@@ -68,13 +68,14 @@ TEST(KernelCache, AKernelLargerThanTheCacheIsGivenOutAndNotKept) {
 TEST(KernelCache, RequestsForOneKeyWaitForOneBuild) {
   KernelCache cache(1 << 20);
   std::atomic<int> builds = 0, done = 0;
-  absl::Notification release;
+  std::promise<void> release;
+  const std::shared_future<void> released = release.get_future().share();
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
       const auto kernel = cache.GetOrBuild(Key(1), [&] {
         ++builds;
-        release.WaitForNotification();
+        released.wait();
         return Built(10);
       });
       if (kernel.ok()) ++done;
@@ -82,7 +83,7 @@ TEST(KernelCache, RequestsForOneKeyWaitForOneBuild) {
   }
   // Another key is not held up.
   EXPECT_TRUE(cache.GetOrBuild(Key(2), [] { return Built(10); }).ok());
-  release.Notify();
+  release.set_value();
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(builds, 1);
   EXPECT_EQ(done, 8);
