@@ -44,7 +44,7 @@ std::vector<MathCase> MathCases() {
       {Op::kTanh, [](Real x) { return std::tanh(x); }, -20, 20, 2.0},
       {Op::kSin, [](Real x) { return std::sin(x); }, -100, 100, 1.01},
       {Op::kCos, [](Real x) { return std::cos(x); }, -100, 100, 1.01},
-      {Op::kTan, [](Real x) { return std::tan(x); }, -10, 10, 0.9},
+      {Op::kTan, [](Real x) { return std::tan(x); }, -10, 10, 1.01},
       {Op::kAsin, [](Real x) { return std::asin(x); }, -1, 1, 1.01},
       {Op::kAcos, [](Real x) { return std::acos(x); }, -1, 1, 1.01},
       {Op::kAtan, [](Real x) { return std::atan(x); }, -30, 30, 1.01},
