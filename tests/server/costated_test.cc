@@ -1,8 +1,6 @@
 // The program itself: flags, port file, health check, and how it ends.
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <google/protobuf/struct.pb.h>
-#include <google/protobuf/util/json_util.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -21,6 +19,7 @@
 #include <vector>
 
 #include "costate/v1/solve.grpc.pb.h"
+#include "tests/server/flat_json.h"
 #include "tests/server/proto_matchers.h"
 
 namespace costate {
@@ -110,9 +109,9 @@ std::vector<std::string> EventsOf(const std::string& log) {
   std::vector<std::string> events;
   std::istringstream lines(log);
   for (std::string line; std::getline(lines, line);) {
-    google::protobuf::Struct parsed;
-    EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(line, &parsed).ok()) << line;
-    events.push_back(parsed.fields().at("event").string_value());
+    const std::optional<FlatJson> parsed = FlatJsonReader::Read(line);
+    EXPECT_TRUE(parsed.has_value()) << line;
+    if (parsed.has_value()) events.push_back(parsed->at("event").text);
   }
   return events;
 }

@@ -7,10 +7,9 @@
 #include <string>
 #include <thread>
 
-#include "google/protobuf/struct.pb.h"
-#include "google/protobuf/util/json_util.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "tests/server/flat_json.h"
 #include "tests/server/proto_matchers.h"
 #include "tests/server/running_server.h"
 
@@ -197,9 +196,9 @@ TEST(Stream, WaitsForASlowReaderInBoundedMemory) {
   // The access line says how much was sent before it waited.
   for (const std::string& line : server.log_lines()) {
     if (line.find("StreamSolve") == std::string::npos) continue;
-    google::protobuf::Struct parsed;
-    ASSERT_TRUE(google::protobuf::util::JsonStringToMessage(line, &parsed).ok());
-    EXPECT_LT(parsed.fields().at("response_bytes").number_value(), 64 << 20);
+    const std::optional<FlatJson> parsed = FlatJsonReader::Read(line);
+    ASSERT_TRUE(parsed.has_value()) << line;
+    EXPECT_LT(parsed->at("response_bytes").number, 64 << 20);
   }
 }
 
@@ -287,25 +286,25 @@ TEST(Logs, HaveOneLinePerCall) {
   v1::SolveRequest wrong = SmallSolve();
   wrong.mutable_simulation()->clear_t1();
   ASSERT_FALSE(Solve(server, wrong).ok());
-  std::vector<google::protobuf::Struct> access;
+  std::vector<FlatJson> access;
   ASSERT_TRUE(Await([&] {
     access.clear();
     for (const std::string& line : server.log_lines()) {
-      google::protobuf::Struct parsed;
-      EXPECT_TRUE(google::protobuf::util::JsonStringToMessage(line, &parsed).ok()) << line;
-      if (parsed.fields().at("event").string_value() == "rpc") access.push_back(parsed);
+      const std::optional<FlatJson> parsed = FlatJsonReader::Read(line);
+      EXPECT_TRUE(parsed.has_value()) << line;
+      if (parsed.has_value() && parsed->at("event").text == "rpc") access.push_back(*parsed);
     }
     return access.size() >= 2;
   }));
   ASSERT_EQ(access.size(), 2u);
-  const auto& first = access[0].fields();
-  EXPECT_EQ(first.at("method").string_value(), "costate.v1.SolveService/Solve");
-  EXPECT_EQ(first.at("code").string_value(), "OK");
-  EXPECT_THAT(first.at("model").string_value(), HasSubstr("models/"));
-  EXPECT_GT(first.at("cost").number_value(), 0);
-  EXPECT_GT(first.at("total_ms").number_value(), 0);
-  EXPECT_GT(first.at("response_bytes").number_value(), 0);
-  EXPECT_EQ(access[1].fields().at("code").string_value(), "INVALID_ARGUMENT");
+  const FlatJson& first = access[0];
+  EXPECT_EQ(first.at("method").text, "costate.v1.SolveService/Solve");
+  EXPECT_EQ(first.at("code").text, "OK");
+  EXPECT_THAT(first.at("model").text, HasSubstr("models/"));
+  EXPECT_GT(first.at("cost").number, 0);
+  EXPECT_GT(first.at("total_ms").number, 0);
+  EXPECT_GT(first.at("response_bytes").number, 0);
+  EXPECT_EQ(access[1].at("code").text, "INVALID_ARGUMENT");
 }
 
 }  // namespace
