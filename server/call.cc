@@ -1,5 +1,7 @@
 #include "server/call.h"
 
+#include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "server/environment.h"
@@ -13,6 +15,18 @@ absl::Duration Since(ComputePool::TimePoint start) {
 
 // Reading and checking a request, in the unit of costs.
 double PrepareCost(int64_t request_bytes) { return 1e4 + 4.0 * static_cast<double>(request_bytes); }
+
+// Size checks come first; this is the fence behind them. One call that asks for too much memory
+// must not end the process and all other calls with it.
+template <typename Step>
+auto WithinMemory(const Step& step) -> decltype(step()) {
+  try {
+    return step();
+  } catch (const std::bad_alloc&) {
+  } catch (const std::length_error&) {
+  }
+  return absl::ResourceExhaustedError("the request needs more memory than the server has");
+}
 
 }  // namespace
 
@@ -134,7 +148,7 @@ void Call::Submit(TaskClass task_class, double cost, std::function<void()> step)
 
 void Call::RunPrepare() {
   if (cancellation_.cancelled()) return Finish(CancellationStatus(cancellation_.reason()));
-  absl::StatusOr<Work> work = prepare_(context_);
+  absl::StatusOr<Work> work = WithinMemory([this] { return prepare_(context_); });
   prepare_ = nullptr;
   if (!work.ok() || work->run == nullptr) return Finish(work.status());
   work_ = *std::move(work);
@@ -149,7 +163,7 @@ void Call::RunPrepare() {
 
 void Call::RunWork() {
   if (cancellation_.cancelled()) return Finish(CancellationStatus(cancellation_.reason()));
-  const absl::Status status = work_.run();
+  const absl::Status status = WithinMemory([this] { return work_.run(); });
   slot_ = nullptr;
   Finish(status);
 }

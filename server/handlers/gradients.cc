@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
 #include "server/convert/array.h"
@@ -23,7 +24,9 @@ template <typename EngineRequest>
 struct Prepared {
   ModelEntryPtr entry;
   EngineRequest request;
+  double compile_cost = 0;  // part of `cost`
   double cost = 0;
+  int64_t columns = 0;  // of wrt
 
   ModelInWords words() const { return {*entry->model, entry->text}; }
 };
@@ -31,15 +34,14 @@ struct Prepared {
 // Columns of `wrt` by name; unknown names are found by the engine.
 int64_t CountColumns(const ModelIr& ir, const std::vector<std::string>& wrt) {
   if (wrt.empty()) return ir.num_params();
+  absl::flat_hash_map<absl::string_view, int64_t> sizes;  // t0, t1 and unknown names count as 1
+  for (const std::vector<TensorInfo>* tensors : {&ir.params, &ir.states}) {
+    for (const TensorInfo& tensor : *tensors) sizes[tensor.name] = NumElements(tensor.shape);
+  }
   int64_t columns = 0;
   for (const std::string& name : wrt) {
-    int64_t size = 1;  // t0 or t1
-    for (const std::vector<TensorInfo>* tensors : {&ir.params, &ir.states}) {
-      for (const TensorInfo& tensor : *tensors) {
-        if (tensor.name == name) size = NumElements(tensor.shape);
-      }
-    }
-    columns += size;
+    const auto found = sizes.find(name);
+    columns += found == sizes.end() ? 1 : found->second;
   }
   return columns;
 }
@@ -53,8 +55,10 @@ absl::StatusOr<std::shared_ptr<Prepared<EngineRequest>>> Prepare(CallContext& ca
   prepared->entry = std::move(model.entry);
   prepared->request.simulation = SimulationFromProto(proto.simulation(), prepared->entry->model);
   prepared->request.wrt = NamesFromProto(proto.wrt());
-  const int64_t columns = CountColumns(prepared->entry->model->ir(), prepared->request.wrt);
-  prepared->cost = model.compile_cost + Engine::EstimateCost(prepared->request.simulation, columns);
+  prepared->columns = CountColumns(prepared->entry->model->ir(), prepared->request.wrt);
+  prepared->compile_cost = model.compile_cost;
+  prepared->cost =
+      model.compile_cost + Engine::EstimateCost(prepared->request.simulation, prepared->columns);
   return prepared;
 }
 
@@ -120,6 +124,9 @@ absl::StatusOr<Work> ComputeVjp(CallContext& call, const v1::ComputeVjpRequest& 
                                 v1::ComputeVjpResponse* response) {
   RETURN_IF_ERROR(ValidateComputeVjpRequest(request));
   ASSIGN_OR_RETURN(const auto prepared, Prepare<VjpRequest>(call, request));
+  RETURN_IF_ERROR(CheckAnswerFits(
+      call, 8.0 * request.cotangents_size() * static_cast<double>(prepared->columns),
+      "ask for fewer cotangents or columns at once"));
   prepared->request.gradient = GradientOptionsFromProto(request.gradient());
   for (int v = 0; v < request.cotangents_size(); ++v) {
     ASSIGN_OR_RETURN(Loss cotangent,
@@ -143,11 +150,11 @@ absl::StatusOr<Work> ComputeJvp(CallContext& call, const v1::ComputeJvpRequest& 
   ASSIGN_OR_RETURN(const auto prepared, Prepare<JvpRequest>(call, request));
   prepared->request.directions = ValuesFromProto(request.directions());
   prepared->request.tangent_control = TangentControlFromProto(request.tangent_control());
-  const int64_t columns = CountColumns(prepared->entry->model->ir(), prepared->request.wrt);
-  const int64_t count =
-      static_cast<int64_t>(prepared->request.directions.size()) / std::max<int64_t>(columns, 1);
+  const int64_t count = static_cast<int64_t>(prepared->request.directions.size()) /
+                        std::max<int64_t>(prepared->columns, 1);
   RETURN_IF_ERROR(CheckTangentSize(call, *prepared, count));
-  const double cost = Engine::EstimateCost(prepared->request.simulation, count);
+  const double cost =
+      prepared->compile_cost + Engine::EstimateCost(prepared->request.simulation, count);
   return Work{cost, [&call, prepared, response] {
                 absl::StatusOr<JvpResult> result =
                     call.environment.engine().ComputeJvp(prepared->request, &call.cancellation);
@@ -164,8 +171,7 @@ absl::StatusOr<Work> ComputeSensitivities(CallContext& call,
   RETURN_IF_ERROR(ValidateComputeSensitivitiesRequest(request));
   ASSIGN_OR_RETURN(const auto prepared, Prepare<SensitivityRequest>(call, request));
   prepared->request.tangent_control = TangentControlFromProto(request.tangent_control());
-  RETURN_IF_ERROR(CheckTangentSize(
-      call, *prepared, CountColumns(prepared->entry->model->ir(), prepared->request.wrt)));
+  RETURN_IF_ERROR(CheckTangentSize(call, *prepared, prepared->columns));
   return Work{prepared->cost, [&call, prepared, response] {
                 absl::StatusOr<SensitivityResult> result =
                     call.environment.engine().ComputeSensitivities(prepared->request,

@@ -5,6 +5,8 @@
 
 #include <future>
 #include <memory>
+#include <new>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -78,6 +80,15 @@ TEST_F(CallTest, EndsWithAnErrorOfEitherStep) {
     return Work{1, [] { return absl::InternalError("late"); }};
   });
   EXPECT_EQ(ended_.get(), absl::InternalError("late"));
+}
+
+TEST_F(CallTest, OutOfMemoryEndsTheCallAlone) {
+  Start(Options(), [](CallContext&) -> absl::StatusOr<Work> { throw std::bad_alloc(); });
+  EXPECT_EQ(ended_.get().code(), absl::StatusCode::kResourceExhausted);
+  Start(Options(), [](CallContext&) -> absl::StatusOr<Work> {
+    return Work{1, []() -> absl::Status { throw std::length_error("vector"); }};
+  });
+  EXPECT_EQ(ended_.get().code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(CallTest, MovesCostlyWorkToTheBatchThreads) {
