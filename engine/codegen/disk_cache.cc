@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -114,9 +115,12 @@ std::vector<Entry> ListEntries(const std::string& directory) {
   return entries;
 }
 
-bool WriteFile(const std::string& path, std::string_view bytes) {
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return false;
+// Into a new file beside `path`, of a name no other writer has in any process; empty on failure.
+std::string WriteTemporary(const std::string& path, std::string_view bytes) {
+  std::string name = absl::StrCat(path, ".XXXXXX", kTemporarySuffix);
+  const int suffix = static_cast<int>(std::string_view(kTemporarySuffix).size());
+  const int fd = mkostemps(name.data(), suffix, O_CLOEXEC);
+  if (fd < 0) return "";
   bool ok = true;
   while (ok && !bytes.empty()) {
     const ssize_t written = write(fd, bytes.data(), bytes.size());
@@ -124,7 +128,9 @@ bool WriteFile(const std::string& path, std::string_view bytes) {
     ok = written > 0;
     if (ok) bytes.remove_prefix(static_cast<size_t>(written));
   }
-  return close(fd) == 0 && ok;
+  if (close(fd) == 0 && ok) return name;
+  unlink(name.c_str());
+  return "";
 }
 
 }  // namespace
@@ -176,9 +182,9 @@ void DiskCache::Store(const CacheKey& key, const CachedObjects& objects) {
   if (static_cast<int64_t>(bytes.size()) > max_bytes_) return;
   const std::string path = PathOf(key);
   const std::lock_guard lock(mutex_);
-  const std::string temporary =
-      absl::StrCat(path, ".", getpid(), ".", next_temporary_++, kTemporarySuffix);
-  if (!WriteFile(temporary, bytes) || std::rename(temporary.c_str(), path.c_str()) != 0) {
+  const std::string temporary = WriteTemporary(path, bytes);
+  if (temporary.empty()) return;
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) {
     unlink(temporary.c_str());
     return;
   }

@@ -52,7 +52,6 @@ class DiskCache {
   const int64_t max_bytes_;
   std::mutex mutex_;   // guards what follows
   int64_t bytes_ = 0;  // as far as this process knows
-  int64_t next_temporary_ = 0;
 };
 
 }  // namespace costate::codegen
