@@ -3,6 +3,12 @@
 // The driver (integrate.h) owns time, acceptance and what is saved; a Stepper knows one step and
 // its error; a StepReplay differentiates a step that was recorded. Gradient methods use the
 // latter and the Recording, never the driver's insides.
+//
+// Adding an explicit method:
+//   1. a table in rk/<name>.h and its instance in rk/<name>.cc   2. Method in problem.h
+//   3. method.cc: the switch the compiler then points at, and the list of AllMethods()
+//   4. METHOD_<NAME> in proto solve.proto, server/convert, the client's names
+//   5. nothing for the order conditions and suites: the tests run over AllMethods()
 #ifndef COSTATE_ENGINE_SOLVERS_STEPPER_H_
 #define COSTATE_ENGINE_SOLVERS_STEPPER_H_
 
