@@ -52,7 +52,10 @@ absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
   if (primal.reached()) {
     const LossValue value = EvaluateLoss(loss, primal.values);
     if (!std::isnan(value.value)) {
-      RETURN_IF_ERROR(pass->Gradient(value.cotangents, absl::MakeSpan(result.gradient)));
+      PassGradients gradients;
+      RETURN_IF_ERROR(pass->PullBack(absl::MakeConstSpan(&value.cotangents, 1), &gradients));
+      result.gradient = std::move(gradients.values);
+      result.times = std::move(gradients.times);
     }
     if (primal.reached()) result.loss = value.value;  // not when the gradient was cut short
   }
@@ -114,15 +117,18 @@ SaveAt SaveAtLossTimes(const std::vector<const Loss*>& losses, bool backwards) {
 }
 
 absl::StatusOr<absl::Duration> PrepareGradientKernels(const BoundSimulation& bound,
-                                                      GradientMethod method, int64_t save_times) {
+                                                      GradientMethod method, int64_t save_times,
+                                                      int64_t num_cotangents) {
   const Model& model = *bound.model;
   const int wide = model.rhs().simd_lanes();
   const bool has_outputs = model.outputs().num_values() > 0;
   const int rows = has_outputs ? RowLanes(model.outputs(), save_times) : 0;
   absl::StatusOr<absl::Duration> prepared =
-      method == GradientMethod::kBackprop
+      method != GradientMethod::kForward
           ? PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
-                            {&model.rhs(), MapKernel::kVjp, 1},
+                            num_cotangents == 1
+                                ? KernelNeed{&model.rhs(), MapKernel::kVjp, 1}
+                                : KernelNeed{&model.rhs(), MapKernel::kCotangentBlock, wide},
                             {&model.init(), MapKernel::kVjp, 1},
                             {&model.outputs(), MapKernel::kValue, rows},
                             {&model.outputs(), MapKernel::kVjp, rows}})
@@ -165,6 +171,8 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   input.options = &resolved.options;
   input.wrt = &result.wrt;
   input.control = result.tangent_control;
+  input.adjoint = &request.gradient.adjoint;
+  input.want_times = request.gradient.want_times;
   input.cancellation = cancellation;
   input.deadline = deadline;
   result.trajectories.reserve(bound.num_trajectories);

@@ -32,7 +32,8 @@ absl::Status CheckSavedRoom(const BoundSimulation& bound, const SaveAt& save);
 
 // Builds what a gradient by `method` needs; returns the time it took, that of `bound` included.
 absl::StatusOr<absl::Duration> PrepareGradientKernels(const BoundSimulation& bound,
-                                                      GradientMethod method, int64_t save_times);
+                                                      GradientMethod method, int64_t save_times,
+                                                      int64_t num_cotangents = 1);
 
 // The wall budget of a call that starts now.
 absl::Time DeadlineOf(const SolveOptions& options);

@@ -17,9 +17,10 @@
 #include "absl/types/span.h"
 #include "engine/base/cancellation.h"
 #include "engine/base/limits.h"
-#include "engine/gradients/discrete_adjoint.h"
+#include "engine/gradients/adjoint.h"
 #include "engine/gradients/forward.h"
 #include "engine/gradients/loss.h"
+#include "engine/gradients/method.h"
 #include "engine/model/evaluator.h"
 #include "engine/model/model.h"
 #include "engine/solvers/problem.h"
@@ -107,10 +108,9 @@ class SolveSink {
                             absl::Span<const double> outputs) = 0;
 };
 
-enum class GradientMethod { kAuto, kForward, kBackprop };
-
 // What to differentiate with respect to: a parameter tensor, a state tensor (its initial value),
-// or "t0", "t1". A parameter or state of that name goes before the time.
+// or "t0", "t1". Where a parameter or state has one of those two names, the name is ambiguous and
+// refused; without names in the request, every parameter is meant, whatever it is called.
 //
 // The initial state is init(t0, p) where it is not given, so parameters and t0 act through it too;
 // given entries do not depend on them. The derivative to a state is that to a shift of its initial
@@ -127,11 +127,13 @@ struct WrtEntry {
 struct GradientOptions {
   GradientMethod method = GradientMethod::kAuto;
   TangentControl tangent_control = TangentControl::kFull;  // forward only
+  AdjointOptions adjoint = {};                             // methods in reverse only
+  bool want_times = false;  // dL/d(save times) too; methods in reverse only
 };
 
 struct GradientStats {
   SolveStats solve;
-  AdjointStats adjoint;   // backprop
+  AdjointStats adjoint;   // methods in reverse
   TangentStats tangents;  // forward
 };
 
@@ -147,6 +149,7 @@ struct GradientResult {
   struct PerTrajectory {
     double loss = 0;
     std::vector<double> gradient;  // [sum of wrt sizes], in the order of wrt
+    std::vector<double> times;     // [K], dL/d(saved.times[k]); with want_times
     SavedValues saved;             // of the same pass
     Termination termination;
     GradientStats stats;

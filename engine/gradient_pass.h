@@ -12,6 +12,7 @@
 #include "absl/types/span.h"
 #include "engine/bind.h"
 #include "engine/engine.h"
+#include "engine/gradients/adjoint.h"
 #include "engine/gradients/forward.h"
 #include "engine/gradients/loss.h"
 #include "engine/solvers/problem.h"
@@ -25,6 +26,9 @@ struct PassInput {
   const SolveOptions* options = nullptr;  // with the save times of the pass
   const std::vector<WrtEntry>* wrt = nullptr;
   TangentControl control = TangentControl::kFull;
+  const AdjointOptions* adjoint = nullptr;  // of methods in reverse
+  bool want_times = false;                  // derivatives to the save times too
+  std::vector<StepCompanion*> companions;   // of the forward solve, methods in reverse only
   const Cancellation* cancellation = nullptr;
   absl::Time deadline = absl::InfiniteFuture();  // of the wall budget
 };
@@ -38,16 +42,22 @@ struct PassPrimal {
   bool reached() const { return termination.reason == Termination::Reason::kReachedEnd; }
 };
 
-// Solve, then Gradient for any number of cotangents of the same saved values.
+struct PassGradients {
+  std::vector<double> values;  // [V, q], in the order of wrt
+  std::vector<double> times;   // [V, K], with PassInput::want_times
+};
+
+// Solve, then PullBack for any number of cotangents of the same saved values.
 class GradientPass {
  public:
   virtual ~GradientPass() = default;
 
   virtual absl::Status Solve() = 0;
 
-  // gradient [q], in the order of wrt. The solve reached the end. Ends early, with NaN and a
-  // termination in primal(), when the work is cancelled or the wall budget is spent.
-  virtual absl::Status Gradient(const Cotangents& cotangents, absl::Span<double> gradient) = 0;
+  // Gradients of V cotangents. NaN where the solve did not reach the end. Ends early, with NaN and
+  // a termination in primal(), when the work is cancelled or the wall budget is spent.
+  virtual absl::Status PullBack(absl::Span<const Cotangents> cotangents,
+                                PassGradients* gradients) = 0;
 
   PassPrimal& primal() { return primal_; }
 
@@ -55,31 +65,8 @@ class GradientPass {
   PassPrimal primal_;
 };
 
-// `method` is kForward or kBackprop.
+// `method` is kForward or one in reverse.
 std::unique_ptr<GradientPass> MakeGradientPass(GradientMethod method, const PassInput& input);
-
-// Solves with tangents in `num_directions` directions of the space of wrt, [V, q] row-major.
-struct TangentPass {
-  PassPrimal primal;
-  std::vector<double> states;    // [K, n, V]
-  std::vector<double> terminal;  // [n, V]
-};
-absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t num_directions,
-                                              absl::Span<const double> directions);
-
-// RESOURCE_EXHAUSTED when that many directions cannot be held.
-absl::Status CheckTangentRoom(const PassInput& input, int64_t num_directions);
-
-// The unit directions, [q, q].
-std::vector<double> UnitDirections(int64_t columns);
-
-// d(p)/d(direction), [m, V].
-std::vector<double> ParamTangents(const PassInput& input, int64_t num_directions,
-                                  absl::Span<const double> directions);
-
-// d(t0 or t1)/d(direction), [V]; empty if wrt has no entry of that kind.
-std::vector<double> TimeTangents(const PassInput& input, WrtEntry::Kind kind,
-                                 int64_t num_directions, absl::Span<const double> directions);
 
 }  // namespace costate
 

@@ -1,5 +1,6 @@
 #include "engine/products.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "engine/map_rows.h"
 #include "engine/resolve_options.h"
 #include "engine/solve.h"
+#include "engine/tangent_pass.h"
 
 namespace costate {
 namespace {
@@ -64,7 +66,7 @@ std::vector<const Loss*> Pointers(const std::vector<Loss>& losses) {
   return pointers;
 }
 
-// One pass, then one pull-back for each cotangent.
+// One pass, then all cotangents pulled back together.
 absl::Status RunVjp(const VjpRequest& request, const PassInput& input, VjpResult* result) {
   const int64_t columns = NumColumns(result->wrt);
   const size_t count = request.cotangents.size();
@@ -73,12 +75,24 @@ absl::Status RunVjp(const VjpRequest& request, const PassInput& input, VjpResult
   const std::unique_ptr<GradientPass> pass = MakeGradientPass(result->method, input);
   RETURN_IF_ERROR(pass->Solve());
   PassPrimal& primal = pass->primal();
-  for (size_t v = 0; v < count && primal.reached(); ++v) {
-    const LossValue value = EvaluateLoss(request.cotangents[v], primal.values);
-    if (std::isnan(value.value)) continue;
-    RETURN_IF_ERROR(pass->Gradient(
-        value.cotangents, absl::MakeSpan(result->gradients).subspan(v * columns, columns)));
-    if (primal.reached()) result->values[v] = value.value;
+  if (primal.reached()) {
+    std::vector<Cotangents> cotangents;
+    std::vector<double> values;
+    for (const Loss& loss : request.cotangents) {
+      LossValue value = EvaluateLoss(loss, primal.values);
+      cotangents.push_back(std::move(value.cotangents));
+      values.push_back(value.value);
+    }
+    PassGradients gradients;
+    RETURN_IF_ERROR(pass->PullBack(cotangents, &gradients));
+    if (primal.reached()) {
+      result->gradients = std::move(gradients.values);
+      result->values = std::move(values);
+    }
+    for (size_t v = 0; v < count; ++v) {
+      if (!std::isnan(result->values[v])) continue;
+      std::fill_n(result->gradients.begin() + v * columns, columns, kNaN);
+    }
   }
   result->primal.loss = kNaN;
   result->primal.saved = std::move(primal.values);
@@ -219,15 +233,16 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
                                        static_cast<int64_t>(resolved.options.save.times.size()),
                                        &result.method_reason);
   result.tangent_control = request.gradient.tangent_control;
-  ASSIGN_OR_RETURN(
-      result.timing.compile,
-      PrepareGradientKernels(bound, result.method,
-                             static_cast<int64_t>(resolved.options.save.times.size())));
+  ASSIGN_OR_RETURN(result.timing.compile,
+                   PrepareGradientKernels(bound, result.method,
+                                          static_cast<int64_t>(resolved.options.save.times.size()),
+                                          static_cast<int64_t>(request.cotangents.size())));
   PassInput input;
   input.bound = &bound;
   input.options = &resolved.options;
   input.wrt = &result.wrt;
   input.control = result.tangent_control;
+  input.adjoint = &request.gradient.adjoint;
   input.cancellation = cancellation;
   input.deadline = deadline;
   RETURN_IF_ERROR(RunVjp(request, input, &result));

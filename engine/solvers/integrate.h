@@ -72,6 +72,7 @@ class Recorder : public StepCompanion {
   double TrialError(const StepRecord& step, const double* y_new) override;
   absl::Status Accept(const StepRecord& step, const double* y_new,
                       absl::Span<const double> saved_theta) override;
+  const Recording& recording() const { return recording_; }
   Recording Take() &&;
 
  private:

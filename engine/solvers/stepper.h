@@ -108,6 +108,7 @@ class StepReplay {
  public:
   virtual ~StepReplay() = default;
 
+  virtual int64_t num_states() const = 0;
   virtual int block() const = 0;  // W: tangents or cotangents handled at once
 
   // Tangents, in blocks of W columns. d_t and d_h are [W], d_p is [m][W], d_y and d_y1 [n][W].
@@ -145,6 +146,9 @@ class StepReplay {
   virtual void VjpBlock(const StepRecord& step, const double* params, const double* c_y1,
                         absl::Span<const SavedCotangent> saved, double* c_y, double* c_p,
                         double* c_t, double* c_h) = 0;
+
+  // After Jvp, Vjp or VjpBlock: the time derivative of that step's dense output at t + theta h, [n].
+  virtual void Slope(double theta, double* slope) = 0;
 
   virtual int64_t rhs_evaluations() const = 0;
   virtual int64_t jvp_evaluations() const = 0;  // kernel calls, each W tangents

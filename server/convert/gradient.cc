@@ -13,18 +13,40 @@
 namespace costate {
 namespace {
 
+// What the terms of a loss may name.
+struct Channels {
+  Channels(const ModelIr& model, size_t lookups)
+      : ir(model), states(model.states, lookups), outputs(model.outputs, lookups) {}
+
+  const ModelIr& ir;
+  TensorIndex states;
+  TensorIndex outputs;
+};
+
+absl::StatusOr<Channel> ChannelFromProto(const std::string& field, const v1::LeastSquares& proto,
+                                         const Channels& channels) {
+  const bool output = proto.has_output();
+  const std::string own = field + (output ? ".output" : ".state");
+  const std::string other = output ? "state" : "output";
+  const std::string& name = output ? proto.output() : proto.state();
+  const absl::StatusOr<int64_t> index =
+      FindElement(own, output ? channels.outputs : channels.states, name);
+  if (index.ok()) {
+    return Channel{output ? Channel::Kind::kOutput : Channel::Kind::kState, *index};
+  }
+  if (!FindElement(own, output ? channels.states : channels.outputs, name).ok()) {
+    return index.status();
+  }
+  return FieldStatus(absl::StatusCode::kInvalidArgument, own,
+                     absl::StrCat("'", name, "' is ", output ? "a state" : "an output",
+                                  " of the model; name it with ", other, "="));
+}
+
 absl::StatusOr<LeastSquares> LeastSquaresFromProto(const std::string& field,
                                                    const v1::LeastSquares& proto,
-                                                   const ModelIr& ir) {
+                                                   const Channels& channels) {
   LeastSquares term;
-  if (proto.has_output()) {
-    term.channel.kind = Channel::Kind::kOutput;
-    ASSIGN_OR_RETURN(term.channel.index,
-                     FindElement(field + ".output", ir.outputs, proto.output()));
-  } else {
-    term.channel.kind = Channel::Kind::kState;
-    ASSIGN_OR_RETURN(term.channel.index, FindElement(field + ".state", ir.states, proto.state()));
-  }
+  ASSIGN_OR_RETURN(term.channel, ChannelFromProto(field, proto, channels));
   term.times = ValuesFromProto(proto.times());
   term.values = ValuesFromProto(proto.values());
   term.sigma = ValuesFromProto(proto.sigma());
@@ -68,12 +90,13 @@ absl::StatusOr<Terminal> TerminalFromProto(const std::string& field, const v1::T
   return term;
 }
 
-absl::Status AddTerm(const std::string& field, const v1::LossTerm& proto, const ModelIr& ir,
+absl::Status AddTerm(const std::string& field, const v1::LossTerm& proto, const Channels& channels,
                      Loss* loss) {
+  const ModelIr& ir = channels.ir;
   switch (proto.term_case()) {
     case v1::LossTerm::kLeastSquares: {
       ASSIGN_OR_RETURN(LeastSquares term,
-                       LeastSquaresFromProto(field + ".least_squares", proto.least_squares(), ir));
+                       LeastSquaresFromProto(field + ".least_squares", proto.least_squares(), channels));
       loss->terms.emplace_back(std::move(term));
       return absl::OkStatus();
     }
@@ -98,7 +121,7 @@ void GradientStatsToProto(const GradientStats& stats, v1::GradientStats* proto) 
   proto->set_jvp_evaluations(stats.tangents.jvp_evaluations);
   proto->set_vjp_evaluations(stats.adjoint.vjp_evaluations);
   proto->set_replayed_steps(stats.adjoint.replayed_steps);
-  proto->set_peak_stored_bytes(stats.adjoint.stored_bytes);
+  proto->set_peak_stored_bytes(stats.adjoint.peak_stored_bytes);
   proto->set_tangent_error_max(stats.tangents.max_error_ratio);
   proto->set_tangent_error_quantile90(stats.tangents.error_ratio_quantile90);
   proto->set_tangent_error_share_above_one(stats.tangents.share_above_one);
@@ -171,8 +194,10 @@ absl::StatusOr<Loss> LossFromProto(const std::string& field, const v1::Loss& pro
                                    const ModelIr& ir) {
   Loss loss;
   loss.terms.reserve(proto.terms_size());
+  const Channels channels(ir, static_cast<size_t>(proto.terms_size()));
   for (int i = 0; i < proto.terms_size(); ++i) {
-    RETURN_IF_ERROR(AddTerm(absl::StrCat(field, ".terms[", i, "]"), proto.terms(i), ir, &loss));
+    RETURN_IF_ERROR(
+        AddTerm(absl::StrCat(field, ".terms[", i, "]"), proto.terms(i), channels, &loss));
   }
   return loss;
 }

@@ -230,7 +230,8 @@ TEST(Differentiate, EndsOfTheGridByTheirDefinition) {
 
 TEST(Differentiate, ColumnsDoNotDependOnHowTheyAreSplit) {
   GradientRequest request = TensorRequest();
-  request.gradient = {GradientMethod::kForward, TangentControl::kPrimalOnly};
+  request.gradient.method = GradientMethod::kForward;
+  request.gradient.tangent_control = TangentControl::kPrimalOnly;
   const std::vector<double> whole = Gradient(request);
   const std::vector<std::string> names = request.wrt;
   std::vector<double> pieces;
@@ -245,7 +246,8 @@ TEST(Differentiate, ColumnsDoNotDependOnHowTheyAreSplit) {
 TEST(Differentiate, AReturnedGridGivesTheSameGradientAgain) {
   GradientRequest request = TensorRequest();
   request.simulation.options.return_grid = true;
-  request.gradient = {GradientMethod::kForward, TangentControl::kFull};
+  request.gradient.method = GradientMethod::kForward;
+  request.gradient.tangent_control = TangentControl::kFull;
   const GradientResult first = MustDifferentiate(request);
   request.simulation.options.control.kind = StepControl::Kind::kGrid;
   request.simulation.options.control.grid = first.trajectories[0].grid;

@@ -6,6 +6,7 @@
 
 #include "absl/time/clock.h"
 #include "engine/resolve_options.h"
+#include "engine/tangent_pass.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/engine_fixture.h"
@@ -31,38 +32,39 @@ class Passes : public ::testing::Test {
     input_.bound = &bound_;
     input_.options = &options_;
     input_.wrt = &wrt_;
+    input_.adjoint = &adjoint_;
     input_.cancellation = &cancellation_;
   }
 
   Simulation simulation_;
   BoundSimulation bound_;
   SolveOptions options_;
+  AdjointOptions adjoint_;
   std::vector<WrtEntry> wrt_;
   Cancellation cancellation_;
   PassInput input_;
 };
 
-TEST_F(Passes, OneSolveServesSeveralGradients) {
+TEST_F(Passes, OneSolveServesSeveralGradientsAloneAndTogether) {
   for (const GradientMethod method : {GradientMethod::kForward, GradientMethod::kBackprop}) {
     const auto pass = MakeGradientPass(method, input_);
     ASSERT_TRUE(pass->Solve().ok());
     const double e = std::exp(-0.5);
     EXPECT_NEAR(pass->primal().values.outputs.at(0), 2 * e, 1e-9);
-    std::vector<double> gradient(2);
-    ASSERT_TRUE(
-        pass->Gradient(
-                {.states = {1, 0}, .outputs = {}, .terminal_state = {}, .terminal_output = {}},
-                absl::MakeSpan(gradient))
-            .ok());
-    EXPECT_NEAR(gradient[0], -e, 1e-9);
-    EXPECT_NEAR(gradient[1], e, 1e-9);
-    ASSERT_TRUE(
-        pass->Gradient(
-                {.states = {}, .outputs = {1, 0}, .terminal_state = {}, .terminal_output = {}},
-                absl::MakeSpan(gradient))
-            .ok());
-    EXPECT_NEAR(gradient[0], 2 * e - e, 1e-9);
-    EXPECT_NEAR(gradient[1], e, 1e-9);
+    const std::vector<Cotangents> cotangents = {
+        {.states = {1, 0}, .outputs = {}, .terminal_state = {}, .terminal_output = {}},
+        {.states = {}, .outputs = {1, 0}, .terminal_state = {}, .terminal_output = {}}};
+    PassGradients both;
+    ASSERT_TRUE(pass->PullBack(cotangents, &both).ok());
+    EXPECT_NEAR(both.values[0], -e, 1e-9);
+    EXPECT_NEAR(both.values[1], e, 1e-9);
+    EXPECT_NEAR(both.values[2], 2 * e - e, 1e-9);
+    EXPECT_NEAR(both.values[3], e, 1e-9);
+    for (size_t v = 0; v < 2; ++v) {
+      PassGradients one;
+      ASSERT_TRUE(pass->PullBack(absl::MakeConstSpan(&cotangents[v], 1), &one).ok());
+      EXPECT_EQ(one.values, std::vector<double>(&both.values[v * 2], &both.values[v * 2] + 2));
+    }
   }
 }
 
@@ -71,12 +73,12 @@ TEST_F(Passes, CancelledBetweenSolveAndReversePass) {
   ASSERT_TRUE(pass->Solve().ok());
   ASSERT_TRUE(pass->primal().reached());
   cancellation_.Cancel(Cancellation::Reason::kClientCancelled);
-  std::vector<double> gradient(2);
+  PassGradients gradients;
   const Cotangents cotangents = {
       .states = {1, 1}, .outputs = {}, .terminal_state = {}, .terminal_output = {}};
-  ASSERT_TRUE(pass->Gradient(cotangents, absl::MakeSpan(gradient)).ok());
+  ASSERT_TRUE(pass->PullBack(absl::MakeConstSpan(&cotangents, 1), &gradients).ok());
   EXPECT_EQ(pass->primal().termination.reason, Termination::Reason::kCancelled);
-  EXPECT_TRUE(std::isnan(gradient[0]));
+  EXPECT_TRUE(std::isnan(gradients.values[0]));
   EXPECT_FALSE(std::isnan(pass->primal().values.states[1]));
 }
 
@@ -85,12 +87,12 @@ TEST_F(Passes, WallBudgetSpentBeforeTheReversePass) {
   const auto pass = MakeGradientPass(GradientMethod::kBackprop, input_);
   ASSERT_TRUE(pass->Solve().ok());
   absl::SleepFor(absl::Milliseconds(30));
-  std::vector<double> gradient(2);
+  PassGradients gradients;
   const Cotangents cotangents = {
       .states = {1, 1}, .outputs = {}, .terminal_state = {}, .terminal_output = {}};
-  ASSERT_TRUE(pass->Gradient(cotangents, absl::MakeSpan(gradient)).ok());
+  ASSERT_TRUE(pass->PullBack(absl::MakeConstSpan(&cotangents, 1), &gradients).ok());
   EXPECT_EQ(pass->primal().termination.reason, Termination::Reason::kWallBudget);
-  EXPECT_TRUE(std::isnan(gradient[0]));
+  EXPECT_TRUE(std::isnan(gradients.values[0]));
 }
 
 TEST_F(Passes, DirectionsCombineColumns) {

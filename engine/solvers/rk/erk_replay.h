@@ -71,6 +71,18 @@ class PrimalStep {
     }
   }
 
+  // y'(t + theta h) = sum_j B_j'(theta) k_j.
+  void Slope(double theta, double* slope) {
+    LoadExtra();
+    const std::array<double, kRows<T>> slopes = DenseSlopes<T>(theta);
+    for (int64_t e = 0; e < n_; ++e) {
+      double sum = 0;
+      for (int j = 0; j < kRows<T>; ++j) sum = std::fma(slopes[j], k_[j * n_ + e], sum);
+      slope[e] = sum;
+    }
+  }
+
+  int64_t num_states() const { return n_; }
   const StepRecord& step() const { return step_; }
   const double* params() const { return params_; }
   const double* k() const { return k_; }  // [rows][n]
@@ -409,6 +421,7 @@ class ErkReplay final : public StepReplay {
         cotangent_(std::move(kernels.vjp), num_states, num_params),
         cotangents_(std::move(kernels.vjp_block), num_states, num_params) {}
 
+  int64_t num_states() const override { return primal_.num_states(); }
   int block() const override { return W; }
 
   void Jvp(const StepRecord& step, const double* params, const double* d_t, const double* d_h,
@@ -432,6 +445,8 @@ class ErkReplay final : public StepReplay {
     primal_.Load(step, params);
     cotangents_.Run(primal_, c_y1, saved, {c_y, c_p, c_t, c_h});
   }
+
+  void Slope(double theta, double* slope) override { primal_.Slope(theta, slope); }
 
   int64_t rhs_evaluations() const override { return primal_.evaluations(); }
   int64_t jvp_evaluations() const override { return tangents_.evaluations(); }

@@ -1,13 +1,13 @@
-// The adjoint of recorded steps against complex steps through an independent solve on the same
-// grid: equal to rounding, for every method and every way of choosing steps.
+// Discrete adjoints against complex steps through an independent solve on the same grid: equal to
+// rounding, for every way of getting steps back, every method and every way of choosing steps.
 #include "engine/gradients/discrete_adjoint.h"
 
 #include <cmath>
+#include <memory>
 #include <string>
 #include <tuple>
 #include <vector>
 
-#include "engine/base/limits.h"
 #include "engine/solvers/integrate.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -21,15 +21,39 @@ using ::costate::testing::MixedOptions;
 using ::costate::testing::MixedProblem;
 using ::costate::testing::Steps;
 
-Recording Record(const MixedProblem& mixed, const SolveOptions& options) {
-  Recorder recorder(options.method, mixed.field.num_states(), limits::kMaxRecordingBytes);
-  IntegrateHooks hooks;
-  hooks.companions.push_back(&recorder);
-  const auto solved = Integrate(mixed.problem(), options, hooks);
-  EXPECT_TRUE(solved.ok()) << solved.status();
-  EXPECT_EQ((*solved)[0].termination.reason, Termination::Reason::kReachedEnd);
-  return std::move(recorder).Take();
-}
+// One solve and one pull-back of several cotangents.
+class Adjoint {
+ public:
+  Adjoint(const MixedProblem& mixed, const SolveOptions& options, GradientMethod method,
+          const AdjointOptions& adjoint = {}, const Cancellation* cancellation = nullptr,
+          absl::Time deadline = absl::InfiniteFuture())
+      : problem_(mixed.problem()), options_(options), adjoint_(adjoint) {
+    AdjointInput input = {.problem = problem_, .options = options_, .adjoint = adjoint_};
+    input.hooks.cancellation = cancellation;
+    input.deadline = deadline;
+    input.want_times = true;
+    options_.return_grid = true;
+    method_ = MakeAdjointMethod(method, input).value();
+    // The reverse pass alone is what is stopped.
+    auto solved = Integrate(problem_, options_);
+    EXPECT_TRUE(solved.ok()) << solved.status();
+    alone_ = std::move((*solved)[0]);
+    auto trajectory = method_->Solve();
+    if (!trajectory.ok()) return;
+    trajectory_ = *std::move(trajectory);
+  }
+
+  AdjointMethod& method() { return *method_; }
+  const Trajectory& trajectory() const { return trajectory_; }
+  const Trajectory& alone() const { return alone_; }
+
+ private:
+  const Problem problem_;
+  SolveOptions options_;
+  const AdjointOptions adjoint_;
+  std::unique_ptr<AdjointMethod> method_;
+  Trajectory trajectory_, alone_;
+};
 
 // Cotangents without structure.
 std::vector<double> Weights(size_t size, double phase) {
@@ -52,20 +76,22 @@ std::vector<double> Flatten(const AdjointResult& adjoint) {
   return all;
 }
 
-void ExpectMatchesComplexStep(const MixedProblem& mixed, const SolveOptions& options) {
-  const Recording recording = Record(mixed, options);
-  ASSERT_GE(recording.num_steps(), 1);
+void ExpectMatchesComplexStep(GradientMethod gradient_method, const MixedProblem& mixed,
+                              const SolveOptions& options) {
+  Adjoint adjoint(mixed, options, gradient_method);
+  ASSERT_EQ(adjoint.trajectory().states, adjoint.alone().states);
+  const std::vector<double>& grid = adjoint.trajectory().grid;
+  ASSERT_GE(grid.size(), 2u);
   const std::vector<double> times = options.save.times;
   const std::vector<double> saved = Weights(times.size() * 3, 0.3);
   const std::vector<double> terminal = Weights(3, 2.0);
-  const auto adjoint =
-      DiscreteAdjoint(mixed.field, mixed.params, recording, {times, saved, terminal});
-  ASSERT_TRUE(adjoint.ok()) << adjoint.status();
-  EXPECT_EQ(adjoint->stats.replayed_steps, recording.num_steps());
-  const std::vector<double> gradient = Flatten(*adjoint);
+  const StateCotangents cotangents = {times, saved, terminal};
+  const auto results = adjoint.method().PullBack(absl::MakeConstSpan(&cotangents, 1));
+  ASSERT_TRUE(results.ok()) << results.status();
+  EXPECT_EQ(adjoint.method().stats().replayed_steps, static_cast<int64_t>(grid.size()) - 1);
+  const std::vector<double> gradient = Flatten((*results)[0]);
   for (int column = 0; column < MixedProblem::kColumns; ++column) {
-    const FrozenSolution<double> expected =
-        mixed.Derivative(options.method, recording.times, times, column);
+    const FrozenSolution<double> expected = mixed.Derivative(options.method, grid, times, column);
     const double value = Dot(saved, expected.saved) + Dot(terminal, expected.terminal);
     EXPECT_NEAR(gradient[column], value,
                 ::costate::testing::Rounding(options.method) * std::max(1.0, std::fabs(value)))
@@ -73,100 +99,173 @@ void ExpectMatchesComplexStep(const MixedProblem& mixed, const SolveOptions& opt
   }
 }
 
-class EveryMethod : public ::testing::TestWithParam<std::tuple<Method, Steps>> {};
+std::vector<GradientMethod> DiscreteAdjoints() {
+  std::vector<GradientMethod> methods;
+  for (const GradientMethod method : AllGradientMethods()) {
+    if (GetGradientMethodInfo(method).family == GradientFamily::kDiscreteAdjoint) {
+      methods.push_back(method);
+    }
+  }
+  return methods;
+}
+
+using Case = std::tuple<GradientMethod, Method, Steps>;
+class EveryMethod : public ::testing::TestWithParam<Case> {};
 
 TEST_P(EveryMethod, MatchesComplexStep) {
+  const auto [gradient, method, steps] = GetParam();
   const MixedProblem mixed;
-  ExpectMatchesComplexStep(mixed,
-                           MixedOptions(mixed, std::get<0>(GetParam()), std::get<1>(GetParam())));
+  ExpectMatchesComplexStep(gradient, mixed, MixedOptions(mixed, method, steps));
 }
 
 TEST_P(EveryMethod, MatchesComplexStepBackwards) {
+  const auto [gradient, method, steps] = GetParam();
   MixedProblem mixed;
   std::swap(mixed.t0, mixed.t1);
-  ExpectMatchesComplexStep(mixed,
-                           MixedOptions(mixed, std::get<0>(GetParam()), std::get<1>(GetParam())));
+  ExpectMatchesComplexStep(gradient, mixed, MixedOptions(mixed, method, steps));
 }
 
-std::string Name(const ::testing::TestParamInfo<std::tuple<Method, Steps>>& info) {
+std::string Name(const ::testing::TestParamInfo<Case>& info) {
   const char* const steps[] = {"fixed", "adaptive", "grid"};
-  return std::string(GetMethodInfo(std::get<0>(info.param)).name) + "_" +
-         steps[static_cast<int>(std::get<1>(info.param))];
+  return std::string(GetGradientMethodInfo(std::get<0>(info.param)).name) + "_" +
+         std::string(GetMethodInfo(std::get<1>(info.param)).name) + "_" +
+         steps[static_cast<int>(std::get<2>(info.param))];
 }
 
 INSTANTIATE_TEST_SUITE_P(
     All, EveryMethod,
-    ::testing::Combine(::testing::ValuesIn(AllMethods().begin(), AllMethods().end()),
+    ::testing::Combine(::testing::ValuesIn(DiscreteAdjoints()),
+                       ::testing::ValuesIn(AllMethods().begin(), AllMethods().end()),
                        ::testing::Values(Steps::kFixed, Steps::kAdaptive, Steps::kGrid)),
     Name);
 
-TEST(DiscreteAdjoint, OneStepMovesBothEnds) {
+class EveryStore : public ::testing::TestWithParam<GradientMethod> {};
+
+TEST_P(EveryStore, OneStepMovesBothEnds) {
   const MixedProblem mixed;
   SolveOptions options = MixedOptions(mixed, Method::kTsit5, Steps::kGrid);
   options.control.grid = {mixed.t0, mixed.t1};
-  ExpectMatchesComplexStep(mixed, options);
+  ExpectMatchesComplexStep(GetParam(), mixed, options);
 }
 
-TEST(DiscreteAdjoint, WithoutTerminalCotangent) {
+TEST_P(EveryStore, WithoutTerminalCotangent) {
   const MixedProblem mixed;
   const SolveOptions options = MixedOptions(mixed, Method::kBosh3, Steps::kFixed);
-  const Recording recording = Record(mixed, options);
+  Adjoint adjoint(mixed, options, GetParam());
   const std::vector<double> saved = Weights(options.save.times.size() * 3, 0);
   const std::vector<double> zero(3);
-  const auto without =
-      DiscreteAdjoint(mixed.field, mixed.params, recording, {options.save.times, saved, {}});
-  const auto with_zero =
-      DiscreteAdjoint(mixed.field, mixed.params, recording, {options.save.times, saved, zero});
-  ASSERT_TRUE(without.ok() && with_zero.ok());
-  EXPECT_EQ(Flatten(*without), Flatten(*with_zero));
+  const StateCotangents without = {options.save.times, saved, {}};
+  const StateCotangents with_zero = {options.save.times, saved, zero};
+  const auto a = adjoint.method().PullBack(absl::MakeConstSpan(&without, 1));
+  const auto b = adjoint.method().PullBack(absl::MakeConstSpan(&with_zero, 1));
+  ASSERT_TRUE(a.ok() && b.ok());
+  EXPECT_EQ(Flatten((*a)[0]), Flatten((*b)[0]));
 }
 
-TEST(DiscreteAdjoint, NoStepsLeaveTheCotangent) {
+// Eleven cotangents fill two blocks of four lanes and leave one over.
+TEST_P(EveryStore, SameBitsAloneAndInBlocks) {
+  const MixedProblem mixed;
+  const SolveOptions options = MixedOptions(mixed, Method::kDopri5, Steps::kAdaptive);
+  Adjoint adjoint(mixed, options, GetParam());
+  std::vector<std::vector<double>> saved, terminal;
+  std::vector<StateCotangents> cotangents;
+  for (int v = 0; v < 11; ++v) {
+    saved.push_back(Weights(options.save.times.size() * 3, 0.1 * v));
+    terminal.push_back(Weights(3, 0.7 * v));
+  }
+  for (int v = 0; v < 11; ++v) {
+    cotangents.push_back({options.save.times, saved[v], terminal[v]});
+  }
+  const auto together = adjoint.method().PullBack(cotangents);
+  ASSERT_TRUE(together.ok()) << together.status();
+  for (int v = 0; v < 11; ++v) {
+    const auto alone = adjoint.method().PullBack(absl::MakeConstSpan(&cotangents[v], 1));
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    EXPECT_EQ(Flatten((*together)[v]), Flatten((*alone)[0])) << v;
+    EXPECT_EQ((*together)[v].times, (*alone)[0].times) << v;
+  }
+}
+
+// On a frozen grid, by complex steps in the save time itself.
+TEST_P(EveryStore, DerivativesToSaveTimes) {
+  const MixedProblem mixed;
+  const SolveOptions options = MixedOptions(mixed, Method::kTsit5, Steps::kGrid);
+  Adjoint adjoint(mixed, options, GetParam());
+  const std::vector<double> times = options.save.times;
+  const std::vector<double> saved = Weights(times.size() * 3, 0.3);
+  const StateCotangents cotangents = {times, saved, {}};
+  const auto results = adjoint.method().PullBack(absl::MakeConstSpan(&cotangents, 1));
+  ASSERT_TRUE(results.ok()) << results.status();
+  for (size_t k = 0; k < times.size(); ++k) {
+    // Both dense outputs are smooth where the time is not a grid point; there, from within.
+    const double step = 1e-6 * (k == 0 ? 1 : -1);
+    std::vector<double> values[2];
+    for (int side = 0; side < 2; ++side) {
+      SolveOptions moved = options;
+      moved.save.times = {times[k] + step * (side + 1)};
+      const auto solved = Integrate(mixed.problem(), moved);
+      ASSERT_TRUE(solved.ok()) << solved.status();
+      values[side] = (*solved)[0].states;
+    }
+    double expected = 0;  // second order, one-sided
+    for (int e = 0; e < 3; ++e) {
+      const double here = adjoint.trajectory().states[k * 3 + e];
+      expected += saved[k * 3 + e] * (-3 * here + 4 * values[0][e] - values[1][e]) / (2 * step);
+    }
+    EXPECT_NEAR((*results)[0].times[k], expected, 1e-8) << k;
+  }
+}
+
+TEST_P(EveryStore, NoStepsLeaveTheCotangent) {
   MixedProblem mixed;
   mixed.t1 = mixed.t0;
   SolveOptions options;
-  const Recording recording = Record(mixed, options);
-  EXPECT_EQ(recording.num_steps(), 0);
+  Adjoint adjoint(mixed, options, GetParam());
   const std::vector<double> saved = {1, 2, 3};
   const std::vector<double> terminal = {10, 20, 30};
   const std::vector<double> times = {mixed.t0};
-  const auto adjoint =
-      DiscreteAdjoint(mixed.field, mixed.params, recording, {times, saved, terminal});
-  ASSERT_TRUE(adjoint.ok()) << adjoint.status();
-  EXPECT_THAT(adjoint->initial_state, ::testing::ElementsAre(11, 22, 33));
-  EXPECT_THAT(adjoint->params, ::testing::Each(0.0));
+  const StateCotangents cotangents = {times, saved, terminal};
+  const auto results = adjoint.method().PullBack(absl::MakeConstSpan(&cotangents, 1));
+  ASSERT_TRUE(results.ok()) << results.status();
+  EXPECT_EQ(adjoint.method().stats().replayed_steps, 0);
+  EXPECT_THAT((*results)[0].initial_state, ::testing::ElementsAre(11, 22, 33));
+  EXPECT_THAT((*results)[0].params, ::testing::Each(0.0));
 }
 
-TEST(DiscreteAdjoint, StopsWhenCancelledOrOutOfTime) {
+TEST_P(EveryStore, StopsWhenCancelledOrOutOfTime) {
   const MixedProblem mixed;
-  const Recording recording = Record(mixed, MixedOptions(mixed, Method::kTsit5, Steps::kFixed));
+  const SolveOptions options = MixedOptions(mixed, Method::kTsit5, Steps::kFixed);
   const std::vector<double> terminal = {1, 0, 0};
-  const auto run = [&](const Cancellation* cancellation, absl::Time deadline) {
-    return DiscreteAdjoint(mixed.field, mixed.params, recording, {{}, {}, terminal}, cancellation,
-                           deadline)
-        .status()
-        .code();
+  const StateCotangents cotangents = {{}, {}, terminal};
+  const auto run = [&](Cancellation::Reason reason, absl::Time deadline) {
+    Cancellation cancellation;
+    Adjoint adjoint(mixed, options, GetParam(), {}, &cancellation, deadline);
+    if (reason != Cancellation::Reason::kNone) cancellation.Cancel(reason);
+    return adjoint.method().PullBack(absl::MakeConstSpan(&cotangents, 1)).status().code();
   };
-  Cancellation by_client, by_deadline, by_drain;
-  by_client.Cancel(Cancellation::Reason::kClientCancelled);
-  by_deadline.Cancel(Cancellation::Reason::kDeadlineExceeded);
-  by_drain.Cancel(Cancellation::Reason::kShuttingDown);
-  EXPECT_EQ(run(&by_client, absl::InfiniteFuture()), absl::StatusCode::kCancelled);
-  EXPECT_EQ(run(&by_deadline, absl::InfiniteFuture()), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(run(&by_drain, absl::InfiniteFuture()), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(run(nullptr, absl::InfinitePast()), absl::StatusCode::kDeadlineExceeded);
-  EXPECT_EQ(run(nullptr, absl::InfiniteFuture()), absl::StatusCode::kOk);
+  using Reason = Cancellation::Reason;
+  const absl::Time never = absl::InfiniteFuture();
+  EXPECT_EQ(run(Reason::kClientCancelled, never), absl::StatusCode::kCancelled);
+  EXPECT_EQ(run(Reason::kDeadlineExceeded, never), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(run(Reason::kShuttingDown, never), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(run(Reason::kNone, absl::InfinitePast()), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(run(Reason::kNone, never), absl::StatusCode::kOk);
 }
 
-TEST(DiscreteAdjoint, RefusesSizesThatDoNotFit) {
+TEST_P(EveryStore, RefusesSizesThatDoNotFit) {
   const MixedProblem mixed;
-  const Recording recording = Record(mixed, MixedOptions(mixed, Method::kTsit5, Steps::kFixed));
+  Adjoint adjoint(mixed, MixedOptions(mixed, Method::kTsit5, Steps::kFixed), GetParam());
   const std::vector<double> times = {1.0, 2.0};
   const std::vector<double> short_row = {1, 2, 3};
-  EXPECT_EQ(
-      DiscreteAdjoint(mixed.field, mixed.params, recording, {times, short_row, {}}).status().code(),
-      absl::StatusCode::kInvalidArgument);
+  const StateCotangents cotangents = {times, short_row, {}};
+  EXPECT_EQ(adjoint.method().PullBack(absl::MakeConstSpan(&cotangents, 1)).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
+
+INSTANTIATE_TEST_SUITE_P(All, EveryStore, ::testing::ValuesIn(DiscreteAdjoints()),
+                         [](const auto& info) {
+                           return std::string(GetGradientMethodInfo(info.param).name);
+                         });
 
 }  // namespace
 }  // namespace costate

@@ -1,0 +1,40 @@
+#include "engine/gradients/adjoint.h"
+
+#include <utility>
+
+#include "engine/base/status_macros.h"
+#include "engine/gradients/discrete_adjoint.h"
+#include "engine/gradients/step_store.h"
+
+namespace costate {
+namespace {
+
+absl::StatusOr<std::unique_ptr<AdjointMethod>> OverStore(
+    const AdjointInput& input, absl::StatusOr<std::unique_ptr<StepStore>> store) {
+  RETURN_IF_ERROR(store.status());
+  return MakeDiscreteAdjoint(input, *std::move(store));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AdjointMethod>> MakeAdjointMethod(GradientMethod method,
+                                                                 const AdjointInput& input) {
+  switch (method) {
+    case GradientMethod::kBackprop:
+      return OverStore(input, MakeFullStore(input));
+    case GradientMethod::kCheckpointed:
+    case GradientMethod::kSegmented:
+    case GradientMethod::kBacksolve:
+    case GradientMethod::kInterpolating:
+    case GradientMethod::kQuadrature:
+    case GradientMethod::kGauss:
+    case GradientMethod::kAuto:
+    case GradientMethod::kForward:
+    case GradientMethod::kFiniteDifference:
+    case GradientMethod::kComplexStep:
+      break;
+  }
+  return absl::InternalError("not a method in reverse");
+}
+
+}  // namespace costate

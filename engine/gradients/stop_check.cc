@@ -1,0 +1,26 @@
+#include "engine/gradients/stop_check.h"
+
+#include "absl/time/clock.h"
+
+namespace costate {
+
+absl::Status StopCheck::Look(bool cancelled) const {
+  if (cancelled) {
+    switch (cancellation_->reason()) {
+      case Cancellation::Reason::kDeadlineExceeded:
+        return absl::DeadlineExceededError("deadline passed during the reverse pass");
+      case Cancellation::Reason::kShuttingDown:
+        return absl::UnavailableError("shutting down during the reverse pass");
+      case Cancellation::Reason::kClientCancelled:
+      case Cancellation::Reason::kNone:
+        break;
+    }
+    return absl::CancelledError("cancelled during the reverse pass");
+  }
+  if (deadline_ != absl::InfiniteFuture() && absl::Now() > deadline_) {
+    return absl::DeadlineExceededError("wall budget spent during the reverse pass");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace costate
