@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@
 #include "engine/gradients/forward.h"
 #include "engine/gradients/loss.h"
 #include "engine/gradients/method.h"
+#include "engine/gradients/report.h"
 #include "engine/model/evaluator.h"
 #include "engine/model/model.h"
 #include "engine/solvers/problem.h"
@@ -124,11 +126,23 @@ struct WrtEntry {
   Shape shape;
 };
 
+// Differences of solves, for checks.
+struct DifferenceOptions {
+  // On the steps of the plain solve, for all evaluations; false: each takes its own.
+  // kComplexStep has no other way.
+  bool frozen_grid = false;
+  // Relative to a column's size, > 0; unset: from the measured noise of the loss (More and Wild
+  // 2012, "Estimating derivatives of noisy simulations").
+  std::optional<double> step;
+};
+
 struct GradientOptions {
   GradientMethod method = GradientMethod::kAuto;
   TangentControl tangent_control = TangentControl::kFull;  // forward only
   AdjointOptions adjoint = {};                             // methods in reverse only
-  bool want_times = false;  // dL/d(save times) too; methods in reverse only
+  bool want_times = false;            // dL/d(save times) too; methods in reverse only
+  DifferenceOptions difference = {};  // kFiniteDifference and kComplexStep only
+  ReportOptions report = {};
 };
 
 struct GradientStats {
@@ -154,6 +168,7 @@ struct GradientResult {
     Termination termination;
     GradientStats stats;
     std::vector<double> grid;  // with options.return_grid
+    GradientReport report;     // with GradientOptions::report.wanted
   };
   std::vector<WrtEntry> wrt;
   std::vector<PerTrajectory> trajectories;
@@ -213,6 +228,41 @@ struct SensitivityRequest {
 };
 using SensitivityResult = JvpResult;  // with the layout above
 
+// Products with the Hessian of a loss on the steps of the plain solve, or with its Gauss-Newton
+// part J' H J (J the derivative of the saved values, H the second derivative of the loss by them).
+struct HvpRequest {
+  Simulation simulation = {};  // not batched
+  Loss loss = {};
+  std::vector<std::string> wrt = {};
+  std::vector<double> vectors = {};  // [V, sum of wrt sizes]
+  bool gauss_newton = false;
+};
+struct HvpResult {
+  std::vector<WrtEntry> wrt;
+  std::vector<double> products;          // [V, sum of wrt sizes], NaN where not reached
+  GradientResult::PerTrajectory primal;  // loss and gradient of the same steps
+  Resolution resolution;
+  EngineTiming timing;
+};
+
+// Several gradient methods against each other.
+struct CheckRequest {
+  GradientRequest gradient = {};             // not batched; its method is not looked at
+  std::vector<GradientMethod> methods = {};  // empty: forward, backprop, gauss, finite_difference
+};
+struct CheckResult {
+  struct Row {
+    GradientMethod method = GradientMethod::kForward;
+    GradientResult::PerTrajectory result;
+    double relative_difference = 0;  // |p*(g - g of the first row)| / |p*(g of the first row)|
+    double cost_in_solves = 0;       // by evaluations, against a plain solve
+  };
+  std::vector<WrtEntry> wrt;
+  std::vector<Row> rows;  // in the order asked for
+  Resolution resolution;
+  EngineTiming timing;
+};
+
 struct EngineOptions {
   std::unique_ptr<Evaluator> evaluator;  // required
   int64_t max_cached_models = 1024;      // compiled models kept by name, least recently used out
@@ -242,6 +292,10 @@ class Engine {
                                        const Cancellation* cancellation = nullptr);
   absl::StatusOr<SensitivityResult> ComputeSensitivities(
       const SensitivityRequest& request, const Cancellation* cancellation = nullptr);
+  absl::StatusOr<HvpResult> ComputeHvp(const HvpRequest& request,
+                                       const Cancellation* cancellation = nullptr);
+  absl::StatusOr<CheckResult> CheckGradient(const CheckRequest& request,
+                                            const Cancellation* cancellation = nullptr);
 
   // Work of a request in element operations of the right-hand side, without running it: the
   // measure of admission. Steps are known for fixed steps and grids; an adaptive solve is taken to
