@@ -5,7 +5,6 @@
 #include <string_view>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/field_error.h"
@@ -13,19 +12,10 @@
 #include "engine/base/status_macros.h"
 #include "engine/map_rows.h"
 #include "engine/near_names.h"
+#include "engine/tensor_index.h"
 
 namespace costate {
 namespace {
-
-// "x" or "y[3]": the element of a flat vector by name.
-std::string ElementName(const std::vector<TensorInfo>& tensors, int64_t element) {
-  for (const TensorInfo& tensor : tensors) {
-    const int64_t inside = element - tensor.offset;
-    if (inside < 0 || inside >= NumElements(tensor.shape)) continue;
-    return tensor.shape.empty() ? tensor.name : absl::StrCat(tensor.name, "[", inside, "]");
-  }
-  return absl::StrCat("element ", element);
-}
 
 std::vector<std::string_view> Names(const std::vector<TensorInfo>& tensors) {
   std::vector<std::string_view> names;
@@ -34,44 +24,24 @@ std::vector<std::string_view> Names(const std::vector<TensorInfo>& tensors) {
   return names;
 }
 
-// Finds tensors by name: a scan for a few look-ups, a table for many.
-class TensorIndex {
- public:
-  TensorIndex(const std::vector<TensorInfo>& tensors, size_t lookups) : tensors_(tensors) {
-    if (lookups <= 8) return;
-    for (const TensorInfo& tensor : tensors) by_name_.emplace(tensor.name, &tensor);
-  }
-
-  const TensorInfo* Find(std::string_view name) const {
-    if (!by_name_.empty()) {
-      const auto found = by_name_.find(name);
-      return found == by_name_.end() ? nullptr : found->second;
-    }
-    for (const TensorInfo& tensor : tensors_) {
-      if (tensor.name == name) return &tensor;
-    }
-    return nullptr;
-  }
-
- private:
-  const std::vector<TensorInfo>& tensors_;
-  absl::flat_hash_map<std::string_view, const TensorInfo*> by_name_;
-};
-
 // The one batch size of a request.
 class BatchSize {
  public:
-  absl::Status Agree(const std::string& field, int64_t size) {
+  // `owner` is what has the batch axis at `field`, for messages: "t0" or a tensor's name.
+  absl::Status Agree(const std::string& field, std::string_view owner, int64_t size) {
+    const std::string got = absl::StrCat("a batch of ", size, " for ", QuoteName(owner));
     if (size < 1 || size > limits::kMaxTrajectories) {
-      return FieldError(field, absl::StrCat("a batch of ", size),
+      return FieldError(field, got,
                         absl::StrCat("1 to ", limits::kMaxTrajectories, " trajectories"));
     }
     if (!field_.empty() && size != size_) {
-      return FieldError(field, absl::StrCat("a batch of ", size),
-                        absl::StrCat(size_, ", as in ", field_));
+      return FieldError(
+          field, got, absl::StrCat(size_, ", the batch of ", QuoteName(owner_), " (", field_, ")"));
     }
+    if (given()) return absl::OkStatus();
     size_ = size;
     field_ = field;
+    owner_ = std::string(owner);
     return absl::OkStatus();
   }
   int64_t size() const { return size_; }
@@ -79,7 +49,8 @@ class BatchSize {
 
  private:
   int64_t size_ = 1;
-  std::string field_;
+  std::string field_;  // the first that has a batch axis
+  std::string owner_;
 };
 
 // A NamedArray that fits its tensor.
@@ -130,7 +101,7 @@ absl::Status CheckShape(Match* match, BatchSize* batch) {
   if (!std::equal(expected.begin(), expected.end(), array.shape.begin() + lead)) {
     return FieldError(field, got, expected_text);
   }
-  if (match->batched) RETURN_IF_ERROR(batch->Agree(field, array.shape[0]));
+  if (match->batched) RETURN_IF_ERROR(batch->Agree(field, match->tensor->name, array.shape[0]));
   const int64_t elements = NumElements(expected) * (match->batched ? array.shape[0] : 1);
   if (static_cast<int64_t>(array.values.size()) != elements) {
     return FieldError(field, absl::StrCat(array.values.size(), " values"),
@@ -171,13 +142,40 @@ absl::StatusOr<std::vector<Match>> MatchArrays(const std::vector<NamedArray>& ar
   return matches;
 }
 
-// Writes values into rows [rows, width] at the tensor's place.
-void Place(const Match& match, int64_t rows, int64_t width, std::vector<double>* flat) {
-  const int64_t size = NumElements(match.tensor->shape);
+// Values that are copied between two looks at the cancellation.
+constexpr int64_t kValuesPerLook = 1 << 18;
+
+absl::Status LookAt(const Cancellation* cancellation) {
+  return PollCancellation(cancellation, "parameters and initial values were laid out");
+}
+
+// Grows `flat` to rows [rows, width] of `defaults`, which is empty for zeros.
+absl::Status Grow(int64_t rows, int64_t width, const std::vector<double>& defaults,
+                  const Cancellation* cancellation, std::vector<double>* flat) {
+  const int64_t rows_per_look = std::max<int64_t>(1, kValuesPerLook / std::max<int64_t>(1, width));
+  flat->reserve(rows * width);
   for (int64_t r = 0; r < rows; ++r) {
+    if (r % rows_per_look == 0) RETURN_IF_ERROR(LookAt(cancellation));
+    if (defaults.empty()) {
+      flat->resize((r + 1) * width);
+    } else {
+      flat->insert(flat->end(), defaults.begin(), defaults.end());
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Writes values into rows [rows, width] at the tensor's place.
+absl::Status Place(const Match& match, int64_t rows, int64_t width,
+                   const Cancellation* cancellation, std::vector<double>* flat) {
+  const int64_t size = NumElements(match.tensor->shape);
+  const int64_t rows_per_look = std::max<int64_t>(1, kValuesPerLook / std::max<int64_t>(1, size));
+  for (int64_t r = 0; r < rows; ++r) {
+    if (r % rows_per_look == 0) RETURN_IF_ERROR(LookAt(cancellation));
     const double* from = match.array->values.data() + (match.batched ? r * size : 0);
     std::copy_n(from, size, flat->data() + r * width + match.tensor->offset);
   }
+  return absl::OkStatus();
 }
 
 absl::Status CheckTime(const std::string& field, const std::vector<double>& times,
@@ -189,11 +187,11 @@ absl::Status CheckTime(const std::string& field, const std::vector<double>& time
                       absl::StrCat(times[i]), "a finite number");
   }
   return times.size() == 1 ? absl::OkStatus()
-                           : batch->Agree(field, static_cast<int64_t>(times.size()));
+                           : batch->Agree(field, field, static_cast<int64_t>(times.size()));
 }
 
 absl::Status FillParams(const ModelIr& ir, const std::vector<Match>& matches,
-                        BoundSimulation* bound) {
+                        const Cancellation* cancellation, BoundSimulation* bound) {
   const int64_t m = ir.num_params();
   const bool batched =
       std::any_of(matches.begin(), matches.end(), [](const Match& match) { return match.batched; });
@@ -207,16 +205,31 @@ absl::Status FillParams(const ModelIr& ir, const std::vector<Match>& matches,
   for (const TensorInfo& tensor : ir.params) {
     std::copy(tensor.defaults.begin(), tensor.defaults.end(), defaults.begin() + tensor.offset);
   }
-  bound->params.resize(rows * m);
-  for (int64_t r = 0; r < rows; ++r) {
-    std::copy(defaults.begin(), defaults.end(), bound->params.begin() + r * m);
+  RETURN_IF_ERROR(Grow(rows, m, defaults, cancellation, &bound->params));
+  for (const Match& match : matches) {
+    RETURN_IF_ERROR(Place(match, rows, m, cancellation, &bound->params));
   }
-  for (const Match& match : matches) Place(match, rows, m, &bound->params);
+  return absl::OkStatus();
+}
+
+absl::Status CheckInitialState(const ModelIr& ir, const Cancellation* cancellation,
+                               const BoundSimulation& bound) {
+  const int64_t n = ir.num_states();
+  const int64_t size = static_cast<int64_t>(bound.y0.size());
+  for (int64_t i = 0; i < size; ++i) {
+    if (i % kValuesPerLook == 0) RETURN_IF_ERROR(LookAt(cancellation));
+    if (std::isfinite(bound.y0[i])) continue;
+    return FieldStatus(
+        absl::StatusCode::kInvalidArgument, "initial_state",
+        absl::StrCat("the initial value of ", QuoteName(ElementName(ir.states, i % n)), " is ",
+                     bound.y0[i], size > n ? absl::StrCat(" in trajectory ", i / n) : "",
+                     ", from the model's own expression; give it a value or mend the parameters"));
+  }
   return absl::OkStatus();
 }
 
 absl::Status FillInitialState(const ModelIr& ir, const std::vector<Match>& matches,
-                              BoundSimulation* bound) {
+                              const Cancellation* cancellation, BoundSimulation* bound) {
   const int64_t n = ir.num_states();
   const int64_t m = ir.num_params();
   const int64_t rows = bound->num_trajectories;
@@ -225,33 +238,30 @@ absl::Status FillInitialState(const ModelIr& ir, const std::vector<Match>& match
                        absl::StrCat(rows, " trajectories of ", n, " states pass the limit of ",
                                     limits::kMaxSavedBytes, " bytes"));
   }
-  bound->y0.resize(rows * n);
+  RETURN_IF_ERROR(Grow(rows, n, {}, cancellation, &bound->y0));
   MapPoints points;
   points.rows = rows;
   points.t = bound->t0.data();
   points.t_stride = bound->t0.size() == 1 ? 0 : 1;
   points.p = bound->params.data();
   points.p_stride = static_cast<int64_t>(bound->params.size()) > m ? m : 0;
+  points.cancellation = cancellation;
   const DifferentiableMap& init = bound->model->init();
-  ASSIGN_OR_RETURN(bound->compile,
-                   PrepareKernels({{&init, MapKernel::kValue, RowLanes(init, rows)}}));
+  ASSIGN_OR_RETURN(
+      bound->compile,
+      PrepareKernels({{&init, MapKernel::kValue, RowLanes(init, rows)}}, cancellation));
   RETURN_IF_ERROR(EvaluateRows(init, points, bound->y0.data()));
   bound->given.assign(n, false);
   for (const Match& match : matches) {
-    Place(match, rows, n, &bound->y0);
+    RETURN_IF_ERROR(Place(match, rows, n, cancellation, &bound->y0));
     std::fill_n(bound->given.begin() + match.tensor->offset, NumElements(match.tensor->shape),
                 true);
   }
-  for (int64_t i = 0; i < rows * n; ++i) {
-    if (std::isfinite(bound->y0[i])) continue;
-    return FieldStatus(
-        absl::StatusCode::kInvalidArgument, "initial_state",
-        absl::StrCat("the initial value of ", QuoteName(ElementName(ir.states, i % n)), " is ",
-                     bound->y0[i], rows > 1 ? absl::StrCat(" in trajectory ", i / n) : "",
-                     ", from the model's own expression; give it a value or mend the parameters"));
-  }
-  return absl::OkStatus();
+  return CheckInitialState(ir, cancellation, *bound);
 }
+
+// The names that stand for the ends of the span.
+bool IsTime(std::string_view name) { return name == "t0" || name == "t1"; }
 
 bool FindWrt(const std::string& name, const TensorIndex& params, const TensorIndex& states,
              WrtEntry* entry) {
@@ -269,7 +279,7 @@ bool FindWrt(const std::string& name, const TensorIndex& params, const TensorInd
     return true;
   }
   entry->kind = name == "t0" ? WrtEntry::Kind::kT0 : WrtEntry::Kind::kT1;
-  return name == "t0" || name == "t1";
+  return IsTime(name);
 }
 
 }  // namespace
@@ -298,7 +308,8 @@ Problem BoundSimulation::one(int64_t trajectory) const {
   return problem;
 }
 
-absl::StatusOr<BoundSimulation> Bind(const Simulation& simulation) {
+absl::StatusOr<BoundSimulation> Bind(const Simulation& simulation,
+                                     const Cancellation* cancellation) {
   if (simulation.model == nullptr) return FieldError("model", "none", "a model");
   const ModelIr& ir = simulation.model->ir();
   BatchSize batch;
@@ -314,8 +325,8 @@ absl::StatusOr<BoundSimulation> Bind(const Simulation& simulation) {
   bound.batched = batch.given();
   bound.t0 = simulation.t0;
   bound.t1 = simulation.t1;
-  RETURN_IF_ERROR(FillParams(ir, params, &bound));
-  RETURN_IF_ERROR(FillInitialState(ir, states, &bound));
+  RETURN_IF_ERROR(FillParams(ir, params, cancellation, &bound));
+  RETURN_IF_ERROR(FillInitialState(ir, states, cancellation, &bound));
   return bound;
 }
 
@@ -341,6 +352,15 @@ absl::StatusOr<std::vector<WrtEntry>> ResolveWrt(const ModelIr& ir,
       return FieldStatus(absl::StatusCode::kInvalidArgument, field,
                          absl::StrCat("no parameter, state or time ", QuoteName(wanted[i]), "; ",
                                       SuggestName(wanted[i], known)));
+    }
+    if (!names.empty() && IsTime(wanted[i]) && entries[i].kind != WrtEntry::Kind::kT0 &&
+        entries[i].kind != WrtEntry::Kind::kT1) {
+      const bool param = entries[i].kind == WrtEntry::Kind::kParam;
+      return FieldStatus(
+          absl::StatusCode::kInvalidArgument, field,
+          absl::StrCat(QuoteName(wanted[i]), " is a ", param ? "parameter" : "state",
+                       " of the model and an end of the time span; rename the ",
+                       param ? "parameter, or leave wrt empty to get every parameter" : "state"));
     }
     if (!seen.insert(wanted[i]).second) {
       return FieldError(field, absl::StrCat(QuoteName(wanted[i]), " again"), "each name once");

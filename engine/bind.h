@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "engine/base/cancellation.h"
 #include "engine/engine.h"
 #include "engine/solvers/problem.h"
 
@@ -30,8 +31,10 @@ struct BoundSimulation {
   Problem one(int64_t trajectory) const;
 };
 
-// Checks names, shapes, batch sizes, bounds and finiteness, then evaluates the init map.
-absl::StatusOr<BoundSimulation> Bind(const Simulation& simulation);
+// Checks names, shapes, batch sizes, bounds and finiteness, then evaluates the init map. A
+// cancellation ends it with the status of PollCancellation.
+absl::StatusOr<BoundSimulation> Bind(const Simulation& simulation,
+                                     const Cancellation* cancellation = nullptr);
 
 // Looks up names for differentiation; none means every parameter. Field paths: wrt[i].
 absl::StatusOr<std::vector<WrtEntry>> ResolveWrt(const ModelIr& ir,

@@ -15,6 +15,7 @@
 #include "engine/products.h"
 #include "engine/solve.h"
 #include "engine/solvers/stepper.h"
+#include "engine/tensor_index.h"
 
 namespace costate {
 namespace {
@@ -47,23 +48,6 @@ double ExpectedSteps(const Simulation& simulation) {
   }
   const double bound = static_cast<double>(simulation.options.max_steps);
   return std::isfinite(steps) ? std::min(steps, bound) : bound;
-}
-
-// The largest leading axis of a batched entry.
-double ExpectedTrajectories(const Simulation& simulation) {
-  double batch = static_cast<double>(std::max(simulation.t0.size(), simulation.t1.size()));
-  const auto look = [&batch](const std::vector<NamedArray>& arrays,
-                             const std::vector<TensorInfo>& tensors) {
-    for (const NamedArray& array : arrays) {
-      for (const TensorInfo& tensor : tensors) {
-        if (tensor.name != array.name || array.shape.size() != tensor.shape.size() + 1) continue;
-        batch = std::max(batch, static_cast<double>(array.shape[0]));
-      }
-    }
-  };
-  look(simulation.params, simulation.model->ir().params);
-  look(simulation.initial_state, simulation.model->ir().states);
-  return std::max(batch, 1.0);
 }
 
 }  // namespace
@@ -159,7 +143,8 @@ double Engine::EstimateCost(const Simulation& simulation, int64_t num_columns) {
   const ModelIr& ir = simulation.model->ir();
   const Method method = simulation.method_auto ? Method::kTsit5 : simulation.options.method;
   const double stages = GetMethodInfo(method).stages;
-  const double evaluations = ExpectedTrajectories(simulation) * ExpectedSteps(simulation) * stages;
+  const double evaluations = static_cast<double>(ExpectBatch(simulation).trajectories) *
+                             ExpectedSteps(simulation) * stages;
   const double per_evaluation =
       ElementOperations(ir.rhs) + stages * static_cast<double>(ir.num_states());
   return evaluations * per_evaluation *

@@ -1,10 +1,13 @@
 #include "engine/map_rows.h"
 
 #include <algorithm>
+#include <optional>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/base/kernel.h"
 #include "engine/base/status_macros.h"
+#include "engine/solvers/stop_watch.h"
 
 namespace costate {
 namespace {
@@ -55,19 +58,23 @@ class PointLanes {
   std::vector<double> t_, y_, p_;
 };
 
-absl::Status PollCancellation(const MapPoints& points) {
-  if (points.cancellation == nullptr || !points.cancellation->cancelled()) return absl::OkStatus();
-  switch (points.cancellation->reason()) {
-    case Cancellation::Reason::kDeadlineExceeded:
-      return absl::DeadlineExceededError("the deadline passed while outputs were evaluated");
-    case Cancellation::Reason::kShuttingDown:
-      return absl::UnavailableError("the server shut down while outputs were evaluated");
-    case Cancellation::Reason::kClientCancelled:
-    case Cancellation::Reason::kNone:
-      break;
+// Ends the loops over rows.
+class RowWatch {
+ public:
+  explicit RowWatch(const MapPoints& points)
+      : cancellation_(points.cancellation), watch_(points.cancellation, points.budget) {}
+
+  absl::Status Poll() {
+    const std::optional<Termination::Reason> reason = watch_.Poll();
+    if (!reason.has_value()) return absl::OkStatus();
+    RETURN_IF_ERROR(PollCancellation(cancellation_, "outputs or initial values were evaluated"));
+    return absl::AbortedError("the wall-clock budget was spent while outputs were evaluated");
   }
-  return absl::CancelledError("cancelled while outputs were evaluated");
-}
+
+ private:
+  const Cancellation* const cancellation_;
+  StopWatch watch_;
+};
 
 std::vector<double> LaneBuffer(int64_t elements, int width) {
   return std::vector<double>(std::max<int64_t>(1, elements * width));
@@ -86,10 +93,26 @@ void AddLanes(const std::vector<double>& lanes, int64_t elements, int64_t row, i
 
 }  // namespace
 
-absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs) {
+absl::Status PollCancellation(const Cancellation* cancellation, const char* doing) {
+  if (cancellation == nullptr || !cancellation->cancelled()) return absl::OkStatus();
+  switch (cancellation->reason()) {
+    case Cancellation::Reason::kDeadlineExceeded:
+      return absl::DeadlineExceededError(absl::StrCat("the deadline passed while ", doing));
+    case Cancellation::Reason::kShuttingDown:
+      return absl::UnavailableError(absl::StrCat("the server shut down while ", doing));
+    case Cancellation::Reason::kClientCancelled:
+    case Cancellation::Reason::kNone:
+      break;
+  }
+  return absl::CancelledError(absl::StrCat("cancelled while ", doing));
+}
+
+absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs,
+                                              const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
   for (const KernelNeed& need : needs) {
     if (need.lanes == 0) continue;
+    RETURN_IF_ERROR(PollCancellation(cancellation, "kernels were compiled"));
     RETURN_IF_ERROR(need.map->Get(need.kind, need.lanes).status());
   }
   return absl::Now() - start;
@@ -108,8 +131,9 @@ absl::Status EvaluateRows(const DifferentiableMap& map, const MapPoints& points,
   PointLanes point(map, points, width);
   std::vector<double> out = LaneBuffer(k, width);
   std::vector<double> scratch(kernel.scratch_size());
+  RowWatch watch(points);
   for (int64_t row = 0; row < points.rows; row += width) {
-    RETURN_IF_ERROR(PollCancellation(points));
+    RETURN_IF_ERROR(watch.Poll());
     point.LoadRow(row);
     const double* inputs[] = {point.t(), point.y(), point.p()};
     double* outputs[] = {out.data()};
@@ -135,8 +159,9 @@ absl::Status TransposeRows(const DifferentiableMap& map, const MapPoints& points
   std::vector<double> lane_y = LaneBuffer(n, width);
   std::vector<double> lane_p = LaneBuffer(m, width);
   std::vector<double> scratch(kernel.scratch_size());
+  RowWatch watch(points);
   for (int64_t row = 0; row < points.rows; row += width) {
-    RETURN_IF_ERROR(PollCancellation(points));
+    RETURN_IF_ERROR(watch.Poll());
     point.LoadRow(row);
     Load(cotangents, k, k, row, points.rows, width, c_value.data());
     const double* inputs[] = {point.t(), point.y(), point.p(), c_value.data()};
@@ -162,6 +187,7 @@ absl::Status PushRows(const DifferentiableMap& map, const MapPoints& points, int
   std::vector<double> lane_p = LaneBuffer(m, width);
   std::vector<double> out = LaneBuffer(k, width);
   std::vector<double> scratch(kernel.scratch_size());
+  RowWatch watch(points);
   for (int64_t first = 0; first < columns; first += width) {
     const int64_t used = std::min<int64_t>(width, columns - first);
     const auto load = [&](const double* source, int64_t elements, std::vector<double>& lanes) {
@@ -176,7 +202,7 @@ absl::Status PushRows(const DifferentiableMap& map, const MapPoints& points, int
     load(d_t, 1, lane_t);
     load(d_p, m, lane_p);
     for (int64_t row = 0; row < points.rows; ++row) {
-      RETURN_IF_ERROR(PollCancellation(points));
+      RETURN_IF_ERROR(watch.Poll());
       load(d_y == nullptr ? nullptr : d_y + row * n * columns, n, lane_y);
       const double* inputs[] = {points.t + row * points.t_stride,
                                 points.y + row * n,

@@ -24,22 +24,30 @@ struct MapPoints {
   const double* y = nullptr;  // [R, num_states]
   const double* p = nullptr;  // [R, m] with p_stride m, or [m] with p_stride 0
   int64_t p_stride = 0;
-  const Cancellation* cancellation = nullptr;  // looked at in every group of rows
+  // Both looked at in every group of rows.
+  const Cancellation* cancellation = nullptr;
+  absl::Duration budget = absl::InfiniteDuration();  // wall-clock time for the call
 };
 
-// Builds kernels ahead of the numerical work, so that both can be timed. Returns the time spent.
+// Null and untouched ones are OK; otherwise CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE by the
+// reason. `doing` completes the message: "cancelled while ...".
+absl::Status PollCancellation(const Cancellation* cancellation, const char* doing);
+
+// Builds kernels ahead of the numerical work, so that both can be timed. Returns the time spent. A
+// cancellation is seen between kernels.
 struct KernelNeed {
   const DifferentiableMap* map;
   MapKernel kind;
   int lanes;  // 0: not needed after all
 };
-absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs);
+absl::StatusOr<absl::Duration> PrepareKernels(const absl::InlinedVector<KernelNeed, 6>& needs,
+                                              const Cancellation* cancellation = nullptr);
 
 // Lane count of the kernels the calls below use for that many rows.
 int RowLanes(const DifferentiableMap& map, int64_t rows);
 
-// Each call does nothing for a map without values. A cancellation ends it with CANCELLED,
-// DEADLINE_EXCEEDED or UNAVAILABLE, by its reason; the rows not come to are left as they were.
+// Each call does nothing for a map without values. A cancellation ends it with the status of
+// PollCancellation, a spent budget with ABORTED; the rows not come to are left as they were.
 
 // values [R, num_values] = g.
 absl::Status EvaluateRows(const DifferentiableMap& map, const MapPoints& points, double* values);

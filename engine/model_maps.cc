@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/autodiff/autodiff.h"
 #include "engine/base/status_macros.h"
+#include "engine/tensor_index.h"
 
 namespace costate {
 namespace {
@@ -34,7 +35,7 @@ class ModelImpl : public Model {
   ModelImpl(ModelIr ir, std::string resource_name, std::shared_ptr<Evaluator> evaluator)
       : ir_(std::move(ir)),
         resource_name_(std::move(resource_name)),
-        rhs_(ir_.rhs, evaluator),
+        rhs_(ir_.rhs, evaluator, &ir_.states),
         init_(WithEmptyState(ir_.init), evaluator),
         outputs_(ir_.output_map, evaluator) {}
 
@@ -54,12 +55,19 @@ class ModelImpl : public Model {
 
 }  // namespace
 
-FunctionMap::FunctionMap(Function function, std::shared_ptr<Evaluator> evaluator)
+FunctionMap::FunctionMap(Function function, std::shared_ptr<Evaluator> evaluator,
+                         const std::vector<TensorInfo>* states)
     : function_(std::move(function)),
       num_states_(function_.inputs[kStateBuffer].size),
       num_params_(function_.inputs[kParamBuffer].size),
       num_values_(function_.outputs[0].size),
-      evaluator_(std::move(evaluator)) {}
+      evaluator_(std::move(evaluator)),
+      states_(states) {}
+
+std::string FunctionMap::StateName(int64_t state) const {
+  const std::string name = states_ == nullptr ? "" : ElementName(*states_, state);
+  return name.empty() ? DifferentiableMap::StateName(state) : absl::StrCat("state ", name);
+}
 
 absl::StatusOr<Kernel> FunctionMap::Get(MapKernel kind, int lanes) const {
   if (lanes != 1 && lanes != simd_lanes()) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
@@ -22,14 +23,16 @@ namespace costate {
 // another thread is building waits for it.
 class FunctionMap : public DifferentiableMap {
  public:
-  // `function` is verified.
-  FunctionMap(Function function, std::shared_ptr<Evaluator> evaluator);
+  // `function` is verified. `states` are the tensors of y, for names; null or to outlive the map.
+  FunctionMap(Function function, std::shared_ptr<Evaluator> evaluator,
+              const std::vector<TensorInfo>* states = nullptr);
 
   int64_t num_states() const override { return num_states_; }
   int64_t num_params() const override { return num_params_; }
   int64_t num_values() const override { return num_values_; }
   int simd_lanes() const override { return evaluator_->simd_lanes(); }
   absl::StatusOr<Kernel> Get(MapKernel kind, int lanes) const override;
+  std::string StateName(int64_t state) const override;
 
  private:
   static constexpr int kNumKinds = 5;
@@ -44,6 +47,7 @@ class FunctionMap : public DifferentiableMap {
   const int64_t num_params_;
   const int64_t num_values_;
   const std::shared_ptr<Evaluator> evaluator_;
+  const std::vector<TensorInfo>* const states_;
   mutable std::array<std::array<Slot, 2>, kNumKinds> slots_;  // [kind][lanes > 1]
 };
 

@@ -21,7 +21,7 @@ std::string QuoteName(std::string_view name) {
 }
 
 std::string SuggestName(std::string_view unknown, const std::vector<std::string_view>& names) {
-  if (names.empty()) return "none, there are no names";
+  if (names.empty()) return "it declares none";
   if (unknown.size() <= static_cast<size_t>(limits::kMaxIdentifierBytes)) {
     const size_t compared = std::min(names.size(), kMaxCandidates);
     const std::string near = NearestName(

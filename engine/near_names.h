@@ -9,8 +9,9 @@
 namespace costate {
 
 // A sentence part for an error message: "did you mean 'gamma'?" when one of `names` is near (see
-// model/name_suggestion.h), else "one of 'a', 'b', ..." (at most eight). Bounded in time for
-// any input: long names and candidates past the first 10,000 are not compared.
+// model/name_suggestion.h), else "one of 'a', 'b', ..." (at most eight), or "it
+// declares none". Bounded in time for any input: long names and candidates past the first 10,000
+// are not compared.
 std::string SuggestName(std::string_view unknown, const std::vector<std::string_view>& names);
 
 // The name in quotes, cut to a printable length.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -94,17 +95,43 @@ absl::Status CheckOutputRoom(const std::vector<Trajectory>& trajectories, int64_
                    limits::kMaxSavedBytes, " bytes; save fewer times, or stream"));
 }
 
+// Outputs of all trajectories. Those that the wall budget leaves out are NaN, and their
+// trajectories say so.
+absl::Status AddOutputs(const BoundSimulation& bound, const Cancellation* cancellation,
+                        absl::Time deadline, SolveResult* result) {
+  const Model& model = *bound.model;
+  RETURN_IF_ERROR(CheckOutputRoom(result->trajectories, model.outputs().num_values()));
+  for (size_t b = 0; b < result->trajectories.size(); ++b) {
+    Trajectory& trajectory = result->trajectories[b];
+    const absl::Duration budget =
+        deadline == absl::InfiniteFuture() ? absl::InfiniteDuration() : deadline - absl::Now();
+    const absl::Status status = EvaluateOutputs(model, trajectory, bound.one(b).params,
+                                                cancellation, &result->outputs[b], budget);
+    if (!absl::IsAborted(status)) {
+      RETURN_IF_ERROR(status);
+      continue;
+    }
+    Termination& end = trajectory.termination;
+    if (end.reason == Termination::Reason::kReachedEnd) {
+      end.reason = Termination::Reason::kWallBudget;
+    }
+    absl::StrAppend(&end.detail, end.detail.empty() ? "" : "; ", status.message());
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status EvaluateOutputs(const Model& model, const Trajectory& trajectory,
                              absl::Span<const double> params, const Cancellation* cancellation,
-                             std::vector<double>* outputs) {
+                             std::vector<double>* outputs, absl::Duration budget) {
   MapPoints points;
   points.rows = trajectory.num_reached;
   points.t = trajectory.times.data();
   points.y = trajectory.states.data();
   points.p = params.data();
   points.cancellation = cancellation;
+  points.budget = budget;
   outputs->assign(trajectory.times.size() * model.outputs().num_values(), kNaN);
   absl::Status status = EvaluateRows(model.outputs(), points, outputs->data());
   const bool cancelled = cancellation != nullptr && cancellation->cancelled();
@@ -129,7 +156,7 @@ absl::Status CheckTrajectory(const Trajectory& trajectory, int64_t num_states) {
 absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
                                             const Cancellation* cancellation, SolveSink* sink) {
   const absl::Time start = absl::Now();
-  ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation));
+  ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation, cancellation));
   ASSIGN_OR_RETURN(ResolvedOptions resolved, ResolveOptions(request.simulation, bound));
   const Model& model = *bound.model;
   const int lanes = resolved.resolution.options.lanes;
@@ -137,12 +164,15 @@ absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
                    PrepareKernels({{&model.rhs(), MapKernel::kValue, lanes},
                                    {&model.rhs(), MapKernel::kValue, 1},
                                    {&model.outputs(), MapKernel::kValue,
-                                    OutputLanes(request, resolved.options, sink != nullptr)}}));
+                                    OutputLanes(request, resolved.options, sink != nullptr)}},
+                                  cancellation));
   const absl::Duration compile = bound.compile + prepared;
   if (sink != nullptr) {
     RETURN_IF_ERROR(sink->Begin(resolved.resolution, bound.num_trajectories));
   }
   SolveResult result;
+  // A quarter more for the outputs of what was reached when the solve itself spent the budget.
+  const absl::Time deadline = absl::Now() + 1.25 * resolved.options.wall_budget;
   ASSIGN_OR_RETURN(result.trajectories,
                    RunSolve(bound, resolved.options, request.want_outputs, cancellation, sink));
   if (sink == nullptr) {
@@ -151,11 +181,7 @@ absl::StatusOr<SolveResult> SolveSimulation(const SolveRequest& request,
     }
     result.outputs.resize(result.trajectories.size());
     if (request.want_outputs) {
-      RETURN_IF_ERROR(CheckOutputRoom(result.trajectories, model.outputs().num_values()));
-      for (size_t b = 0; b < result.trajectories.size(); ++b) {
-        RETURN_IF_ERROR(EvaluateOutputs(model, result.trajectories[b], bound.one(b).params,
-                                        cancellation, &result.outputs[b]));
-      }
+      RETURN_IF_ERROR(AddOutputs(bound, cancellation, deadline, &result));
     }
   }
   result.resolution = std::move(resolved.resolution);

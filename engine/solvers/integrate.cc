@@ -32,7 +32,7 @@ class Driver {
         n_(problem.field->num_states()),
         gains_(ResolveGains(options.control, options.method)),
         watch_(hooks.cancellation, options.wall_budget),
-        output_(options.save, n_, hooks.sink) {}
+        output_(options.save, *problem.field, hooks.sink) {}
 
   absl::StatusOr<std::vector<Trajectory>> Run() {
     RETURN_IF_ERROR(Prepare());
@@ -129,6 +129,7 @@ class Driver {
   void Refill(int l) {
     while (waiting_ < problem_.num_trajectories && failure_.ok()) {
       if (Start(l, waiting_++)) return;
+      if (const std::optional<Reason> reason = watch_.Poll()) return Stop(*reason);
     }
   }
 
@@ -147,10 +148,7 @@ class Driver {
     if (options_.return_grid) trajectory.grid.push_back(t0);
     for (StepCompanion* companion : hooks_.companions) Update(companion->Begin(t0, y0));
     if (!output_.CheckStart(y0, &lane.termination)) return Finish(l, 0);
-    for (int64_t i = lane.cursor.Begin(t0); i > 0 && failure_.ok(); --i) {
-      Update(output_.Save(&trajectory, b, t0, y0));
-    }
-    if (t0 == t1) return Finish(l, 0);
+    if (!SaveStart(&lane, y0) || t0 == t1) return Finish(l, 0);
 
     const double* derivative = nullptr;
     if (adaptive_) {
@@ -161,6 +159,21 @@ class Driver {
     }
     stepper_->Reset(l, t0, y0, params, derivative);
     ++active_;
+    return true;
+  }
+
+  // Saves what is asked for at t0. False if that was cut short, with the lane's termination.
+  bool SaveStart(Lane* lane, const double* y0) {
+    const int64_t rows = lane->cursor.Begin(lane->t);
+    for (int64_t i = 0; i < rows && failure_.ok(); ++i) {
+      if (i > 0) {
+        if (const std::optional<Reason> reason = watch_.Poll()) {
+          lane->termination = StopTermination(*reason, lane->t, 0);
+          return false;
+        }
+      }
+      Update(output_.Save(&trajectories_[lane->trajectory], lane->trajectory, lane->t, y0));
+    }
     return true;
   }
 
@@ -206,7 +219,8 @@ class Driver {
     for (int j = 0; j < GetMethodInfo(options_.method).stages; ++j) {
       finite = finite && std::isfinite(stepper_->stages()[(j * n_ + element) * W + l]);
     }
-    Retire(l, lane_[l].Refused(finite, std::sqrt(error_[l]), element, adaptive_));
+    Retire(l, lane_[l].Refused(finite, std::sqrt(error_[l]), element,
+                               problem_.field->StateName(element), adaptive_));
   }
 
   // Ends every trajectory, running and waiting.
@@ -249,17 +263,13 @@ class Driver {
 
   void EmitLane(int l) {
     Lane& lane = lane_[l];
-    Trajectory& trajectory = trajectories_[lane.trajectory];
-    lane.cursor.Step(lane.t, t_next_[l], &points_);
-    for (const SaveCursor::Point& point : points_) {
-      if (!failure_.ok()) return;  // a sink that failed is not asked again
-      double* row = output_.Row(&trajectory, point.t, &failure_);
-      if (row == nullptr) return;
-      stepper_->Interpolate(l, point.theta, row);
-      Update(output_.Commit(&trajectory, lane.trajectory, point.t, row));
+    thetas_.clear();
+    for (bool more = true; more;) {
+      more = lane.cursor.Step(lane.t, t_next_[l], &points_);
+      if (!EmitPoints(l)) return;
     }
     if (options_.return_grid) {
-      trajectory.grid.push_back(t_next_[l]);
+      trajectories_[lane.trajectory].grid.push_back(t_next_[l]);
       Update(output_.CountBytes(sizeof(double)));
     }
     if (!hooks_.companions.empty()) TellCompanions();
@@ -267,9 +277,33 @@ class Driver {
     ++lane.accepted;
   }
 
+  // Saves `points_`. False if that failed, or was cut short and all trajectories stopped.
+  bool EmitPoints(int l) {
+    Lane& lane = lane_[l];
+    Trajectory& trajectory = trajectories_[lane.trajectory];
+    for (size_t i = 0; i < points_.size(); ++i) {
+      if (!failure_.ok()) return false;  // a sink that failed is not asked again
+      if (i > 0) {
+        if (const std::optional<Reason> reason = watch_.Poll()) {
+          lane.t = points_[i - 1].t;
+          Stop(*reason);
+          return false;
+        }
+      }
+      absl::Status status;
+      double* row = output_.Row(&trajectory, points_[i].t, &status);
+      Update(status);
+      if (row == nullptr) return false;
+      stepper_->Interpolate(l, points_[i].theta, row);
+      Update(output_.Commit(&trajectory, lane.trajectory, points_[i].t, row));
+    }
+    if (!hooks_.companions.empty()) {
+      for (const SaveCursor::Point& point : points_) thetas_.push_back(point.theta);
+    }
+    return failure_.ok();
+  }
+
   void TellCompanions() {
-    thetas_.clear();
-    for (const SaveCursor::Point& point : points_) thetas_.push_back(point.theta);
     const StepRecord step = TriedStep();
     for (StepCompanion* companion : hooks_.companions) {
       Update(companion->Accept(step, stepper_->y_new(), thetas_));
@@ -298,7 +332,7 @@ class Driver {
   double error_[W] = {};
   bool accept_[W] = {};
   std::vector<SaveCursor::Point> points_;
-  std::vector<double> thetas_;
+  std::vector<double> thetas_;  // of the step, for companions
 };
 
 }  // namespace

@@ -29,23 +29,22 @@ void Lane::Begin(int64_t index, double start, double end, const SolveOptions& op
   termination = ReachedEnd();
 }
 
-Termination Lane::Refused(bool finite, double error, int64_t element, bool adaptive) const {
+Termination Lane::Refused(bool finite, double error, int64_t element, const std::string& name,
+                          bool adaptive) const {
   Termination result = ReachedEnd();
   result.reason = finite ? Termination::Reason::kStepUnderflow : Termination::Reason::kNonFinite;
   result.state_index = element;
   if (!adaptive) {
-    result.detail = absl::StrCat("state ", element, " is not finite after the step from t = ", t,
+    result.detail = absl::StrCat(name, " is not finite after the step from t = ", t,
                                  "; try a smaller fixed step or adaptive steps");
   } else if (!finite) {
-    result.detail =
-        absl::StrCat("state ", element, " or its derivative is not finite beyond t = ", t,
-                     " for any step down to ", std::abs(h),
-                     "; the solution may end there, or leave the model's domain");
+    result.detail = absl::StrCat(name, " or its derivative is not finite beyond t = ", t,
+                                 " for any step down to ", std::abs(h),
+                                 "; the solution may end there, or leave the model's domain");
   } else {
     result.detail = absl::StrCat(
         "at t = ", t, " the error control asks for a step of ", std::abs(h),
-        ", below the minimum; state ", element, " has the largest scaled error (", error,
-        " overall)",
+        ", below the minimum; ", name, " has the largest scaled error (", error, " overall)",
         "; the solution may have a singularity or a jump there, or the tolerances ask for more "
         "than double precision gives");
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 
 #include "engine/solvers/problem.h"
 #include "engine/solvers/save_at.h"
@@ -74,8 +75,10 @@ struct Lane {
   }
 
   // The end of a trajectory whose step was refused for good: `finite` tells whether the values of
-  // state `element`, the one at fault, were finite in the tried step of scaled error `error`.
-  Termination Refused(bool finite, double error, int64_t element, bool adaptive) const;
+  // state `element`, the one at fault, called `name`, were finite in the tried step of scaled error
+  // `error`.
+  Termination Refused(bool finite, double error, int64_t element, const std::string& name,
+                      bool adaptive) const;
   Termination OutOfSteps() const;
   Termination ReachedEnd() const;
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/limits.h"
@@ -10,8 +11,8 @@
 
 namespace costate {
 
-Output::Output(const SaveAt& save, int64_t num_states, SaveSink* sink)
-    : save_(save), n_(num_states), sink_(sink), scratch_(num_states) {}
+Output::Output(const SaveAt& save, const VectorField& field, SaveSink* sink)
+    : save_(save), field_(field), n_(field.num_states()), sink_(sink), scratch_(n_) {}
 
 absl::Status Output::CountBytes(int64_t bytes) {
   bytes_ += bytes;
@@ -47,8 +48,11 @@ void Output::Begin(Trajectory* trajectory, double t1) {
 double* Output::Row(Trajectory* trajectory, double t, absl::Status* status) {
   if (sink_ != nullptr) return scratch_.data();
   if (save_.kind == SaveAt::Kind::kSteps) {
-    *status = CountBytes(static_cast<int64_t>(sizeof(double)) * (n_ + 1));
-    if (!status->ok()) return nullptr;
+    absl::Status counted = CountBytes(static_cast<int64_t>(sizeof(double)) * (n_ + 1));
+    if (!counted.ok()) {
+      *status = std::move(counted);
+      return nullptr;
+    }
     trajectory->times.push_back(t);
     trajectory->states.resize(trajectory->states.size() + n_);
   }
@@ -81,7 +85,8 @@ bool Output::CheckStart(const double* y0, Termination* termination) const {
   if (element < 0) return true;
   termination->reason = Termination::Reason::kNonFinite;
   termination->state_index = element;
-  termination->detail = absl::StrCat("the initial value of state ", element, " is ", y0[element]);
+  termination->detail =
+      absl::StrCat("the initial value of ", field_.StateName(element), " is ", y0[element]);
   return false;
 }
 
@@ -91,8 +96,8 @@ bool Output::CheckDerivative(const double* derivative, Termination* termination)
   termination->reason = Termination::Reason::kNonFinite;
   termination->state_index = element;
   termination->detail =
-      absl::StrCat("the derivative of state ", element, " at t = ", termination->t, " is ",
-                   derivative[element], "; check parameters and initial values");
+      absl::StrCat("the derivative of ", field_.StateName(element), " at t = ", termination->t,
+                   " is ", derivative[element], "; check parameters and initial values");
   return false;
 }
 

@@ -7,14 +7,15 @@
 
 #include "absl/status/status.h"
 #include "engine/solvers/problem.h"
+#include "engine/solvers/vector_field.h"
 
 namespace costate {
 
 // Thread-safety: one thread.
 class Output {
  public:
-  // `save` must outlive the object; `sink` may be null.
-  Output(const SaveAt& save, int64_t num_states, SaveSink* sink);
+  // `save` and `field` must outlive the object; `sink` may be null.
+  Output(const SaveAt& save, const VectorField& field, SaveSink* sink);
 
   // RESOURCE_EXHAUSTED if the values of `batch` trajectories would pass limits::kMaxSavedBytes.
   absl::Status Reserve(int64_t batch);
@@ -23,7 +24,7 @@ class Output {
   void Begin(Trajectory* trajectory, double t1);
 
   // Where the next saved value of the trajectory is to be written, [n], to be followed by Commit.
-  // Null with *status set when memory is spent.
+  // Null with *status set when memory is spent; *status is left alone otherwise.
   double* Row(Trajectory* trajectory, double t, absl::Status* status);
   absl::Status Commit(Trajectory* trajectory, int64_t index, double t, const double* row);
 
@@ -41,6 +42,7 @@ class Output {
   int64_t FirstNonFinite(const double* values) const;
 
   const SaveAt& save_;
+  const VectorField& field_;
   const int64_t n_;
   SaveSink* const sink_;
   int64_t bytes_ = 0;

@@ -39,15 +39,15 @@ int64_t SaveCursor::Begin(double t0) {
   return next_;
 }
 
-void SaveCursor::Collect(double t, double t_next, std::vector<Point>* points) {
+bool SaveCursor::Collect(double t, double t_next, std::vector<Point>* points) {
   switch (save_->kind) {
     case SaveAt::Kind::kEnd:
       if (t_next == t1_) points->push_back({t_next, 1});
-      return;
+      return false;
     case SaveAt::Kind::kSteps:
       ++steps_;
       if (t_next == t1_ || steps_ % save_->every == 0) points->push_back({t_next, 1});
-      return;
+      return false;
     case SaveAt::Kind::kTimes:
       break;
   }
@@ -55,11 +55,16 @@ void SaveCursor::Collect(double t, double t_next, std::vector<Point>* points) {
   for (; next_ < count; ++next_) {
     const double time = save_->times[next_];
     if (forward_ ? time > t_next : time < t_next) break;
+    if (points->size() == kMaxPoints) {
+      due_ = time;
+      return true;
+    }
     // A time just short of the end may round to theta = 1; its value is then that of the end.
     const double theta = time == t_next ? 1 : std::min((time - t) / (t_next - t), 1.0);
     points->push_back({time, theta});
   }
   due_ = NextDue();
+  return false;
 }
 
 }  // namespace costate

@@ -2,6 +2,7 @@
 #ifndef COSTATE_ENGINE_SOLVERS_SAVE_AT_H_
 #define COSTATE_ENGINE_SOLVERS_SAVE_AT_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -23,14 +24,19 @@ class SaveCursor {
     double t = 0;
     double theta = 0;  // (t - step start) / h, in (0, 1]; exactly 1 at the end of the step
   };
-  // Replaces `points` by those saved in (t, t_next]. To be called for every accepted step.
-  void Step(double t, double t_next, std::vector<Point>* points) {
+  // At most so many values are handed out at once, so that work between them stays short.
+  static constexpr size_t kMaxPoints = 4096;
+
+  // Replaces `points` by those saved in (t, t_next], or the first kMaxPoints of them: true if more
+  // are left, to be had by the same call again. To be called for every accepted step.
+  bool Step(double t, double t_next, std::vector<Point>* points) {
     points->clear();
-    if (forward_ ? t_next >= due_ : t_next <= due_) Collect(t, t_next, points);
+    if (forward_ ? t_next < due_ : t_next > due_) return false;
+    return Collect(t, t_next, points);
   }
 
  private:
-  void Collect(double t, double t_next, std::vector<Point>* points);
+  bool Collect(double t, double t_next, std::vector<Point>* points);
   double NextDue() const;
 
   const SaveAt* save_ = nullptr;

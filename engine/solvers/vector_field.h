@@ -7,6 +7,7 @@
 #define COSTATE_ENGINE_SOLVERS_VECTOR_FIELD_H_
 
 #include <cstdint>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "engine/base/kernel.h"
@@ -39,6 +40,9 @@ class DifferentiableMap {
   // `lanes` is 1 or simd_lanes(). Built at first use and kept. The same bits per lane for every
   // lane count and kind of lanes.
   virtual absl::StatusOr<Kernel> Get(MapKernel kind, int lanes) const = 0;
+
+  // What messages call element `state` of y: "state v[3]" where states have names.
+  virtual std::string StateName(int64_t state) const { return "state " + std::to_string(state); }
 };
 
 // A DifferentiableMap with num_values() == num_states().

@@ -95,8 +95,8 @@ absl::Status AddTerm(const std::string& field, const v1::LossTerm& proto, const 
   const ModelIr& ir = channels.ir;
   switch (proto.term_case()) {
     case v1::LossTerm::kLeastSquares: {
-      ASSIGN_OR_RETURN(LeastSquares term,
-                       LeastSquaresFromProto(field + ".least_squares", proto.least_squares(), channels));
+      ASSIGN_OR_RETURN(LeastSquares term, LeastSquaresFromProto(field + ".least_squares",
+                                                                proto.least_squares(), channels));
       loss->terms.emplace_back(std::move(term));
       return absl::OkStatus();
     }

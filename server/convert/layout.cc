@@ -87,29 +87,13 @@ void WrtLayoutToProto(const std::vector<WrtEntry>& wrt, LayoutList* layout) {
   }
 }
 
-std::string ElementName(const std::vector<TensorInfo>& tensors, int64_t element) {
-  for (const TensorInfo& tensor : tensors) {
-    int64_t inside = element - tensor.offset;
-    if (inside < 0 || inside >= NumElements(tensor.shape)) continue;
-    if (tensor.shape.empty()) return tensor.name;
-    std::string indices;
-    for (size_t axis = tensor.shape.size(); axis-- > 0;) {
-      indices = absl::StrCat(inside % tensor.shape[axis], indices.empty() ? "" : ",", indices);
-      inside /= tensor.shape[axis];
-    }
-    return absl::StrCat(tensor.name, "[", indices, "]");
-  }
-  return "";
-}
-
-absl::StatusOr<int64_t> FindElement(const std::string& field,
-                                    const std::vector<TensorInfo>& tensors,
+absl::StatusOr<int64_t> FindElement(const std::string& field, const TensorIndex& tensors,
                                     const std::string& name) {
   const size_t bracket = name.find('[');
   const std::string_view tensor_name = std::string_view(name).substr(0, bracket);
   const bool indexed = bracket != std::string::npos && name.back() == ']';
-  for (const TensorInfo& tensor : tensors) {
-    if (tensor.name != tensor_name) continue;
+  if (const TensorInfo* found = tensors.Find(tensor_name); found != nullptr) {
+    const TensorInfo& tensor = *found;
     if (bracket == std::string::npos && tensor.shape.empty()) return tensor.offset;
     std::optional<int64_t> offset;
     if (indexed && !tensor.shape.empty()) {
@@ -122,7 +106,7 @@ absl::StatusOr<int64_t> FindElement(const std::string& field,
                                                           ShapeToString(tensor.shape), ", from 0"));
   }
   return FieldError(field, absl::StrCat("\"", name.substr(0, 160), "\""),
-                    absl::StrCat("one of ", KnownNames(tensors)));
+                    absl::StrCat("one of ", KnownNames(tensors.tensors())));
 }
 
 std::string EquationOf(std::string_view text, std::string_view state) {

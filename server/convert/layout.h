@@ -11,6 +11,7 @@
 #include "costate/v1/array.pb.h"
 #include "engine/engine.h"
 #include "engine/model/ir.h"
+#include "engine/tensor_index.h"
 
 namespace costate {
 
@@ -20,13 +21,9 @@ void LayoutToProto(const std::vector<TensorInfo>& tensors, LayoutList* layout);
 // Offsets in the vector of all columns.
 void WrtLayoutToProto(const std::vector<WrtEntry>& wrt, LayoutList* layout);
 
-// "v", "y[3]" or "W[0,2]" for an element of the flat vector; empty outside of it.
-std::string ElementName(const std::vector<TensorInfo>& tensors, int64_t element);
-
-// The inverse; INVALID_ARGUMENT naming `field` when there is no such element, or when a tensor
-// that is not a scalar is named without indices.
-absl::StatusOr<int64_t> FindElement(const std::string& field,
-                                    const std::vector<TensorInfo>& tensors,
+// The inverse of ElementName; INVALID_ARGUMENT naming `field` when there is no such element, or
+// when a tensor that is not a scalar is named without indices.
+absl::StatusOr<int64_t> FindElement(const std::string& field, const TensorIndex& tensors,
                                     const std::string& name);
 
 // The equation of a state as it stands in the model text, from its name to the end of the

@@ -104,8 +104,9 @@ TEST(Bind, RefusesAndSaysWhy) {
   ExpectRefused(with_params({Scalar("rate", nan)}), "params[0]", "a finite number");
   ExpectRefused(with_params({Batch("rate", {1, 2}),
                              {.name = "W", .shape = {3, 2}, .values = {1, 2, 3, 4, 5, 6}}}),
-                "params[1].array", "got a batch of 3, expected 2, as in params[0].array");
-  ExpectRefused(with_params({Batch("rate", {})}), "params[0].array", "got a batch of 0");
+                "params[1].array",
+                "got a batch of 3 for 'W', expected 2, the batch of 'rate' (params[0].array)");
+  ExpectRefused(with_params({Batch("rate", {})}), "params[0].array", "got a batch of 0 for 'rate'");
   ExpectRefused(with_params({Scalar("rate", 0)}), "initial_state", "initial value of 'z' is -inf");
   Simulation simulation = Base();
   simulation.initial_state = {Scalar("rate", 1)};
@@ -119,7 +120,19 @@ TEST(Bind, RefusesAndSaysWhy) {
   simulation = Base();
   simulation.t0 = {0, 1};
   simulation.t1 = {1, 2, 3};
-  ExpectRefused(simulation, "t1", "expected 2, as in t0");
+  ExpectRefused(simulation, "t1", "got a batch of 3 for 't1', expected 2, the batch of 't0' (t0)");
+  simulation = Simulate(CompileText("model n\nstate x = 1\nx' = -x\n"), 0, 1);
+  simulation.params = {Scalar("k", 1)};
+  ExpectRefused(simulation, "params[0].name", "the model has no parameter 'k'; it declares none");
+}
+
+TEST(Bind, EndsWhenCancelled) {
+  Simulation simulation = Base();
+  simulation.params = {Batch("rate", {1, 2})};
+  Cancellation cancellation;
+  EXPECT_TRUE(Bind(simulation, &cancellation).ok());
+  cancellation.Cancel(Cancellation::Reason::kClientCancelled);
+  EXPECT_EQ(Bind(simulation, &cancellation).status().code(), absl::StatusCode::kCancelled);
 }
 
 TEST(ResolveWrt, FindsEveryKind) {
@@ -152,6 +165,26 @@ TEST(CheckSpans, TimesNeedAStepToMove) {
   EXPECT_TRUE(CheckSpans(*bound, ResolveWrt(ir, {"rate", "y"}).value()).ok());
   EXPECT_EQ(FieldOf(CheckSpans(*bound, ResolveWrt(ir, {"rate", "t1"}).value())), "t1");
   EXPECT_EQ(FieldOf(CheckSpans(*bound, ResolveWrt(ir, {"t0"}).value())), "t1");
+}
+
+// A name that could mean two things is not guessed at; the list of all parameters is no guess.
+TEST(ResolveWrt, RefusesNamesThatMeanTwoThings) {
+  const auto model =
+      CompileText("model m\nparam t0 = 1\nparam k = 2\nstate t1 = 3\nt1' = -k*t0*t1\n");
+  const absl::Status param = ResolveWrt(model->ir(), {"k", "t0"}).status();
+  EXPECT_EQ(param.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(FieldOf(param), "wrt[1]");
+  EXPECT_THAT(std::string(param.message()),
+              HasSubstr("'t0' is a parameter of the model and an end of the time span"));
+  const absl::Status state = ResolveWrt(model->ir(), {"t1"}).status();
+  EXPECT_EQ(FieldOf(state), "wrt[0]");
+  EXPECT_THAT(std::string(state.message()), HasSubstr("rename the state"));
+  const auto all = ResolveWrt(model->ir(), {});
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_EQ((*all)[0].name, "t0");
+  EXPECT_EQ((*all)[0].kind, WrtEntry::Kind::kParam);
+  EXPECT_TRUE(ResolveWrt(model->ir(), {"k"}).ok());
 }
 
 TEST(ResolveWrt, RefusesAndSaysWhy) {

@@ -141,5 +141,27 @@ TEST(Cancelled, NoRowIsTaken) {
   EXPECT_THAT(values, ::testing::Each(-1.0));
 }
 
+TEST(Cancelled, NoKernelIsBuilt) {
+  const auto model = MakeMaps();
+  Cancellation cancellation;
+  ASSERT_TRUE(PrepareKernels({{&model->outputs(), MapKernel::kValue, 1}}, &cancellation).ok());
+  cancellation.Cancel(Cancellation::Reason::kShuttingDown);
+  // Lanes that no map has: it is not asked for them any more.
+  EXPECT_EQ(
+      PrepareKernels({{&model->outputs(), MapKernel::kValue, 3}}, &cancellation).status().code(),
+      absl::StatusCode::kUnavailable);
+}
+
+TEST(Budget, NoRowIsTakenOnceSpent) {
+  const auto model = MakeMaps();
+  const Rows rows = MakeRows(20);
+  MapPoints points = rows.points();
+  points.budget = absl::ZeroDuration();
+  std::vector<double> values(2 * 20, -1.0);
+  EXPECT_EQ(EvaluateRows(model->outputs(), points, values.data()).code(),
+            absl::StatusCode::kAborted);
+  EXPECT_THAT(values, ::testing::Each(-1.0));
+}
+
 }  // namespace
 }  // namespace costate

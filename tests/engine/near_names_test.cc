@@ -15,7 +15,7 @@ TEST(SuggestName, ListsAFewWhenNoneIsNear) {
   EXPECT_EQ(SuggestName("xyzzy", {"a", "b"}), "one of 'a', 'b'");
   EXPECT_EQ(SuggestName("xyzzy", {"1", "2", "3", "4", "5", "6", "7", "8", "9"}),
             "one of '1', '2', '3', '4', '5', '6', '7', '8', ...");
-  EXPECT_EQ(SuggestName("x", {}), "none, there are no names");
+  EXPECT_EQ(SuggestName("x", {}), "it declares none");
 }
 
 TEST(SuggestName, BoundsHostileNames) {

@@ -113,13 +113,64 @@ TEST(Solve, EarlyEndLeavesNaNInStatesAndOutputs) {
   EXPECT_TRUE(std::isnan(result.outputs[0][1]));
 }
 
-TEST(Solve, CancellationIsATermination) {
+TEST(Solve, CancelledBeforeItStartsIsAnError) {
   Cancellation cancellation;
   cancellation.Cancel(Cancellation::Reason::kDeadlineExceeded);
   const SolveRequest request = {.simulation = Simulate(CompileText(kDecay), 0, 1)};
-  const auto result = TestEngine().Solve(request, &cancellation);
+  EXPECT_EQ(TestEngine().Solve(request, &cancellation).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+}
+
+// Cancels when the solve is about to start.
+class CancelAtBegin : public SolveSink {
+ public:
+  explicit CancelAtBegin(Cancellation* cancellation) : cancellation_(cancellation) {}
+  absl::Status Begin(const Resolution&, int64_t) override {
+    cancellation_->Cancel(Cancellation::Reason::kDeadlineExceeded);
+    return absl::OkStatus();
+  }
+  absl::Status Save(int64_t, double, absl::Span<const double>, absl::Span<const double>) override {
+    return absl::OkStatus();
+  }
+
+ private:
+  Cancellation* const cancellation_;
+};
+
+TEST(Solve, CancellationIsATermination) {
+  Cancellation cancellation;
+  CancelAtBegin sink(&cancellation);
+  const SolveRequest request = {.simulation = Simulate(CompileText(kDecay), 0, 1)};
+  const auto result = TestEngine().Solve(request, &cancellation, &sink);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->trajectories[0].termination.reason, Termination::Reason::kDeadlineExceeded);
+}
+
+// The solve has no step to take; its outputs come too late.
+TEST(Solve, WallBudgetEndsTheOutputs) {
+  SolveRequest request = {.simulation = Simulate(CompileText(kDecay), 1, 1)};
+  const auto untimed = TestEngine().Solve(request);
+  ASSERT_TRUE(untimed.ok()) << untimed.status();
+  EXPECT_EQ(untimed->trajectories[0].termination.reason, Termination::Reason::kReachedEnd);
+  EXPECT_FALSE(std::isnan(untimed->outputs[0][0]));
+  request.simulation.options.wall_budget = absl::Nanoseconds(1);
+  const auto result = TestEngine().Solve(request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->trajectories[0].termination.reason, Termination::Reason::kWallBudget);
+  EXPECT_THAT(result->trajectories[0].termination.detail, ::testing::HasSubstr("outputs"));
+  EXPECT_FALSE(std::isnan(result->trajectories[0].states[0]));
+  EXPECT_TRUE(std::isnan(result->outputs[0][0]));
+}
+
+TEST(Solve, NamesTheStateThatEndedIt) {
+  const SolveRequest request = {
+      .simulation = Simulate(CompileText("model m\nstate a = 1\nstate v[2] = [0, 1]\n"
+                                         "a' = 0\nv' = [0, v[1]^2]\n"),
+                             0, 2)};
+  const auto result = TestEngine().Solve(request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->trajectories[0].termination.state_index, 2);
+  EXPECT_THAT(result->trajectories[0].termination.detail, ::testing::HasSubstr("state v[1]"));
 }
 
 class Collect : public SolveSink {

@@ -53,6 +53,30 @@ TEST(SaveCursor, ThetaIsNeverAboveOne) {
   EXPECT_LE(points[0].theta, 1);
 }
 
+TEST(SaveCursor, HandsOutManyTimesInPieces) {
+  const size_t most = SaveCursor::kMaxPoints;
+  SaveAt save = {.kind = SaveAt::Kind::kTimes, .times = {}};
+  for (size_t i = 0; i < 2 * most + 1; ++i) save.times.push_back(0.25 + 0x1p-15 * i);
+  for (const bool odd : {true, false}) {
+    if (!odd) save.times.pop_back();
+    SaveCursor cursor(&save, 0, 2);
+    cursor.Begin(0);
+    Points points;
+    std::vector<double> seen;
+    std::vector<size_t> sizes;
+    for (bool more = true; more;) {
+      more = cursor.Step(0, 1, &points);
+      sizes.push_back(points.size());
+      for (const SaveCursor::Point& point : points) seen.push_back(point.t);
+    }
+    EXPECT_EQ(sizes,
+              odd ? (std::vector<size_t>{most, most, 1}) : (std::vector<size_t>{most, most}));
+    EXPECT_EQ(seen, save.times);
+    EXPECT_FALSE(cursor.Step(1, 2, &points));
+    EXPECT_TRUE(points.empty());
+  }
+}
+
 TEST(SaveCursor, CountsSteps) {
   const SaveAt save = {.kind = SaveAt::Kind::kSteps, .times = {}, .every = 2};
   SaveCursor cursor(&save, 0, 3);

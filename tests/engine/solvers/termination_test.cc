@@ -234,6 +234,92 @@ TEST(Termination, CancellationIsSeenAfterTheStep) {
   EXPECT_EQ(s.termination.t, 0.625);
 }
 
+// Counts rows, and cancels when it has had `at` of them.
+class CancellingSink : public SaveSink {
+ public:
+  CancellingSink(Cancellation* cancellation, int at) : cancellation_(cancellation), at_(at) {}
+  absl::Status Save(int64_t, double t, absl::Span<const double>) override {
+    if (++rows_ == at_) cancellation_->Cancel(Cancellation::Reason::kClientCancelled);
+    last_t_ = t;
+    return absl::OkStatus();
+  }
+  int rows() const { return rows_; }
+  double last_t() const { return last_t_; }
+
+ private:
+  Cancellation* const cancellation_;
+  const int at_;
+  int rows_ = 0;
+  double last_t_ = 0;
+};
+
+std::vector<double> EqualTimes(int count, double from, double step) {
+  std::vector<double> times(count);
+  for (int i = 0; i < count; ++i) times[i] = from + i * step;
+  return times;
+}
+
+// A step may hold very many saved values; they do not delay the end.
+TEST(Termination, CancellationIsSeenBetweenTheRowsOfAStep) {
+  const GenericMap<Lorenz> field;
+  const OwnedProblem problem{.t1 = {1}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
+  SolveOptions options = FixedSteps(Method::kRk4, 1);
+  SaveTimes(&options, EqualTimes(10000, 0x1p-14, 0x1p-14));
+  for (const int at : {3, 5000}) {
+    Cancellation cancellation;
+    CancellingSink sink(&cancellation, at);
+    const Trajectory s = Solve(field, problem, options,
+                               {.cancellation = &cancellation, .sink = &sink, .companions = {}})[0];
+    EXPECT_EQ(s.termination.reason, Reason::kCancelled);
+    EXPECT_EQ(sink.rows(), at);
+    EXPECT_EQ(s.num_reached, at);
+    EXPECT_EQ(s.termination.t, sink.last_t());
+    EXPECT_EQ(s.termination.step, 0);
+  }
+}
+
+TEST(Termination, CancellationIsSeenBetweenRowsAtTheStart) {
+  const GenericMap<Lorenz> field;
+  const OwnedProblem problem{.t1 = {1}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
+  SolveOptions options = FixedSteps(Method::kRk4, 1);
+  SaveTimes(&options, std::vector<double>(100, 0.0));
+  Cancellation cancellation;
+  CancellingSink sink(&cancellation, 2);
+  const Trajectory s = Solve(field, problem, options,
+                             {.cancellation = &cancellation, .sink = &sink, .companions = {}})[0];
+  EXPECT_EQ(s.termination.reason, Reason::kCancelled);
+  EXPECT_EQ(sink.rows(), 2);
+}
+
+// Trajectories without a step of their own are no reason to go on either.
+TEST(Termination, CancellationIsSeenBetweenEmptySpans) {
+  const GenericMap<Lorenz> field;
+  OwnedProblem problem{.t1 = {0}, .y0 = {}, .params = {10, 28, 8.0 / 3}, .batch = 50};
+  for (int b = 0; b < 50; ++b) problem.y0.insert(problem.y0.end(), {1, 0, 0});
+  Cancellation cancellation;
+  CancellingSink sink(&cancellation, 4);
+  const std::vector<Trajectory> s =
+      Solve(field, problem, FixedSteps(Method::kRk4, 1),
+            {.cancellation = &cancellation, .sink = &sink, .companions = {}});
+  EXPECT_EQ(sink.rows(), 4);
+  for (int b = 0; b < 50; ++b) {
+    EXPECT_EQ(s[b].termination.reason, b < 4 ? Reason::kReachedEnd : Reason::kCancelled);
+  }
+}
+
+TEST(Termination, WallBudgetIsSeenBetweenTheRowsOfAStep) {
+  const GenericMap<Lorenz> field;
+  const OwnedProblem problem{.t1 = {1}, .y0 = {1, 0, 0}, .params = {10, 28, 8.0 / 3}};
+  SolveOptions options = FixedSteps(Method::kRk4, 1);
+  options.wall_budget = absl::Nanoseconds(1);  // spent at the first look
+  SaveTimes(&options, EqualTimes(1000, 0x1p-10, 0x1p-10));
+  const Trajectory s = Solve(field, problem, options)[0];
+  EXPECT_EQ(s.termination.reason, Reason::kWallBudget);
+  EXPECT_EQ(s.num_reached, 1);
+  EXPECT_FALSE(std::isnan(s.states[0]));
+  EXPECT_TRUE(std::isnan(s.states[3]));
+}
+
 // One bad trajectory does not touch the others of its batch.
 TEST(Termination, IsPerTrajectory) {
   const GenericMap<BlowUp> field;

@@ -25,7 +25,7 @@ TEST(ElementName, NamesEveryElement) {
 
 TEST(FindElement, InvertsElementName) {
   for (int64_t i = 0; i < 5; ++i) {
-    const auto found = FindElement("f", States(), ElementName(States(), i));
+    const auto found = FindElement("f", TensorIndex(States(), 1), ElementName(States(), i));
     ASSERT_TRUE(found.ok()) << found.status();
     EXPECT_EQ(*found, i);
   }
@@ -34,11 +34,11 @@ TEST(FindElement, InvertsElementName) {
 TEST(FindElement, RefusesWhatIsNoElement) {
   for (const char* name : {"", "q", "y", "x[0]", "y[0]", "y[2,0]", "y[0,0", "y[0,0,0]", "y[-1,0]",
                            "y[]", "y[a,b]", "[", "]", "y]", "y[9999999999999999999,0]"}) {
-    const auto found = FindElement("f", States(), name);
+    const auto found = FindElement("f", TensorIndex(States(), 1), name);
     EXPECT_EQ(found.status().code(), absl::StatusCode::kInvalidArgument) << name;
     EXPECT_EQ(FieldOf(found.status()).value_or(""), "f");
   }
-  EXPECT_THAT(std::string(FindElement("f", States(), "q").status().message()),
+  EXPECT_THAT(std::string(FindElement("f", TensorIndex(States(), 1), "q").status().message()),
               HasSubstr("one of x, y[2, 2]"));
 }
 
