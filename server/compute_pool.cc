@@ -50,12 +50,16 @@ ComputePool::~ComputePool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-absl::StatusOr<uint64_t> ComputePool::Submit(Task task) {
+absl::StatusOr<uint64_t> ComputePool::Submit(Task task, Slot* from) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  const int64_t passed_on = from == nullptr ? 0 : from->bytes_;
+  bytes_ -= passed_on;
   if (absl::Status status = Admit(task); !status.ok()) {
+    bytes_ += passed_on;
     ++refused_;
     return status;
   }
+  if (from != nullptr) from->bytes_ = 0;
   ++admitted_;
   const uint64_t ticket = next_ticket_++;
   const TaskClass task_class = task.task_class;
@@ -230,6 +234,7 @@ void ComputePool::RunNext(std::unique_lock<std::mutex>* lock, TaskClass task_cla
   slot.task_class_ = task_class;
   slot.start_ = std::chrono::steady_clock::now();
   slot.cost_ = task.cost;
+  slot.bytes_ = task.bytes;
   const auto place = std::prev(slots_.end());
   // Another may be able to start too, and someone must watch the quantum.
   if (!queue(TaskClass::kInteractive).empty() || NextClass().has_value()) Wake();
@@ -240,7 +245,7 @@ void ComputePool::RunNext(std::unique_lock<std::mutex>* lock, TaskClass task_cla
   delay_models_[static_cast<size_t>(slot.submitted_as_)].Record(slot.cost_,
                                                                 SinceStart(slot.start_));
   if (!slot.paused_) --running(slot.task_class_);
-  bytes_ -= task.bytes;
+  bytes_ -= slot.bytes_;
   slots_.erase(place);
 }
 

@@ -65,6 +65,7 @@ class ComputePool {
     TaskClass task_class_ = TaskClass::kInteractive;  // now
     TimePoint start_;
     double cost_ = 0;
+    int64_t bytes_ = 0;
     bool paused_ = false;
   };
 
@@ -89,8 +90,9 @@ class ComputePool {
 
   // Queues a task and returns a ticket. RESOURCE_EXHAUSTED with a google.rpc.RetryInfo detail
   // when the queue is full, or when the expected wait is longer than allowed or than the task's
-  // deadline.
-  absl::StatusOr<uint64_t> Submit(Task task);
+  // deadline. `from` is a running task that goes on as this one: its bytes pass over to it, so that
+  // they count once.
+  absl::StatusOr<uint64_t> Submit(Task task, Slot* from = nullptr);
 
   // Takes a task that has not started out of the queue; false when it has, or is unknown.
   bool Withdraw(uint64_t ticket);

@@ -215,6 +215,34 @@ TEST_F(BusyPool, RefusesPastTheBytes) {
   EXPECT_EQ(pool_->stats().bytes, 900);
 }
 
+// A task that goes on in the other class holds its bytes once, whichever of the two is asked.
+TEST(ComputePool, CountsTheBytesOfAMovedTaskOnce) {
+  ComputePoolOptions options = Options(2, 1);
+  options.max_bytes = 1000;
+  ComputePool pool(options);
+  Gate second;
+  std::promise<absl::Status> moved;
+  std::promise<void> go_on;
+  ComputePool::Task first;
+  first.bytes = 900;
+  first.run = [&](ComputePool::Slot& slot) {
+    ComputePool::Task task = second.Task(TaskClass::kBatch);
+    task.bytes = 900;
+    moved.set_value(pool.Submit(std::move(task), &slot).status());
+    go_on.get_future().wait();
+  };
+  ASSERT_TRUE(pool.Submit(std::move(first)).ok());
+  EXPECT_TRUE(moved.get_future().get().ok());
+  second.AwaitStarted(1);
+  EXPECT_EQ(pool.stats().bytes, 900);
+  go_on.set_value();
+  while (pool.stats().running[0] > 0) std::this_thread::yield();
+  EXPECT_EQ(pool.stats().bytes, 900);
+  second.Open();
+  while (pool.stats().running[1] > 0) std::this_thread::yield();
+  EXPECT_EQ(pool.stats().bytes, 0);
+}
+
 TEST_F(BusyPool, RefusesPastTheExpectedWait) {
   ComputePoolOptions options = Options(2, 1);
   options.max_batch_wait = absl::Seconds(15);
