@@ -110,6 +110,8 @@ absl::Status AddTerm(const std::string& field, const v1::LossTerm& proto, const 
       loss->terms.emplace_back(std::move(term));
       return absl::OkStatus();
     }
+    case v1::LossTerm::kIntegral:
+    case v1::LossTerm::kExpression:
     case v1::LossTerm::TERM_NOT_SET:
       break;
   }

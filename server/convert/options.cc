@@ -251,6 +251,22 @@ v1::GradientMethod GradientMethodToProto(GradientMethod method) {
       return v1::GRADIENT_METHOD_FORWARD;
     case GradientMethod::kBackprop:
       return v1::GRADIENT_METHOD_BACKPROP;
+    case GradientMethod::kCheckpointed:
+      return v1::GRADIENT_METHOD_CHECKPOINTED;
+    case GradientMethod::kSegmented:
+      return v1::GRADIENT_METHOD_SEGMENTED;
+    case GradientMethod::kBacksolve:
+      return v1::GRADIENT_METHOD_BACKSOLVE;
+    case GradientMethod::kInterpolating:
+      return v1::GRADIENT_METHOD_INTERPOLATING;
+    case GradientMethod::kQuadrature:
+      return v1::GRADIENT_METHOD_QUADRATURE;
+    case GradientMethod::kGauss:
+      return v1::GRADIENT_METHOD_GAUSS;
+    case GradientMethod::kFiniteDifference:
+      return v1::GRADIENT_METHOD_FINITE_DIFFERENCE;
+    case GradientMethod::kComplexStep:
+      return v1::GRADIENT_METHOD_COMPLEX_STEP;
   }
   return v1::GRADIENT_METHOD_UNSPECIFIED;
 }

@@ -108,6 +108,10 @@ absl::Status ValidateTerm(const std::string& field, const v1::LossTerm& term) {
       return ValidateLinear(field + ".linear", term.linear());
     case v1::LossTerm::kTerminal:
       return ValidateTerminal(field + ".terminal", term.terminal());
+    case v1::LossTerm::kIntegral:
+    case v1::LossTerm::kExpression:
+      return FieldStatus(absl::StatusCode::kUnimplemented, field,
+                         "not in this version; least_squares, linear and terminal terms are");
   }
   return absl::InternalError("unknown loss term");
 }

@@ -83,6 +83,14 @@ TEST(LossFromProto, NamesWhatDoesNotFit) {
             "loss.terms[0].terminal.state_weights");
 }
 
+TEST(LossFromProto, SaysWhereANameBelongs) {
+  absl::Status status =
+      Convert("terms { least_squares { output: 'x' times { values: 1 } } }").status();
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("name it with state="));
+  status = Convert("terms { least_squares { state: 'twice' times { values: 1 } } }").status();
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("name it with output="));
+}
+
 TEST(GradientResultToProto, StacksTrajectories) {
   const std::shared_ptr<const Model> model = ModelOf(kTensorModel);
   GradientResult result;
@@ -92,7 +100,7 @@ TEST(GradientResultToProto, StacksTrajectories) {
   result.trajectories[0].gradient = {1, 2, 3};
   result.trajectories[0].saved.states = {1, 2, 3, 4, 5};
   result.trajectories[0].saved.outputs = {6, 7, 8, 9, 10};
-  result.trajectories[0].stats.adjoint.stored_bytes = 77;
+  result.trajectories[0].stats.adjoint.peak_stored_bytes = 77;
   result.trajectories[1].loss = 6;
   result.trajectories[1].gradient = {4, 5, 6};
   result.method = GradientMethod::kBackprop;
