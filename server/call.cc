@@ -114,10 +114,11 @@ void Call::Start(Prepare prepare, Done done) {
     timer_ = timer;
     has_timer_ = true;
   }
-  Submit(task_class_, PrepareCost(options_.request_bytes), [this] { RunPrepare(); });
+  Submit(task_class_, PrepareCost(options_.request_bytes), nullptr, [this] { RunPrepare(); });
 }
 
-void Call::Submit(TaskClass task_class, double cost, std::function<void()> step) {
+void Call::Submit(TaskClass task_class, double cost, ComputePool::Slot* from,
+                  std::function<void()> step) {
   task_class_ = task_class;
   queued_at_ = std::chrono::steady_clock::now();
   ComputePool::Task task;
@@ -138,7 +139,7 @@ void Call::Submit(TaskClass task_class, double cost, std::function<void()> step)
   {
     // Held across Submit, so that the task cannot start before its ticket is noted.
     const std::lock_guard<std::mutex> lock(mutex_);
-    absl::StatusOr<uint64_t> ticket = environment_.pool().Submit(std::move(task));
+    absl::StatusOr<uint64_t> ticket = environment_.pool().Submit(std::move(task), from);
     if (ticket.ok()) ticket_ = *ticket;
     refused = ticket.status();
   }
@@ -153,18 +154,24 @@ void Call::RunPrepare() {
   if (!work.ok() || work->run == nullptr) return Finish(work.status());
   work_ = *std::move(work);
   record_.cost = work_.cost;
+  absl::StatusOr<MemoryBudget::Hold> memory =
+      environment_.memory().Take(work_.bytes, environment_.pool().ExpectedWait(TaskClass::kBatch));
+  if (!memory.ok()) return Finish(memory.status());
+  memory_ = *std::move(memory);
   if (work_.cost <= environment_.options().interactive_cost || task_class_ == TaskClass::kBatch) {
     slot_->AddCost(work_.cost);
     return RunWork();
   }
-  slot_ = nullptr;
-  Submit(TaskClass::kBatch, work_.cost, [this] { RunWork(); });
+  Submit(TaskClass::kBatch, work_.cost, std::exchange(slot_, nullptr), [this] { RunWork(); });
 }
 
 void Call::RunWork() {
   if (cancellation_.cancelled()) return Finish(CancellationStatus(cancellation_.reason()));
-  const absl::Status status = WithinMemory([this] { return work_.run(); });
+  absl::Status status = WithinMemory([this] { return work_.run(); });
   slot_ = nullptr;
+  // The engine says where it was when it stopped; the client wants to know what to do about it.
+  const absl::Status cancelled = CancellationStatus(cancellation_.reason());
+  if (!status.ok() && status.code() == cancelled.code()) status = cancelled;
   Finish(status);
 }
 
@@ -203,6 +210,7 @@ void Call::Finish(const absl::Status& status) {
   // Work may hold large buffers; they are gone before the client hears of the end.
   work_ = Work{};
   prepare_ = nullptr;
+  memory_.Release();
   done(status, record_);
   environment_.active_calls().Remove(shared_from_this());
 }

@@ -18,6 +18,7 @@
 #include "engine/base/cancellation.h"
 #include "server/compute_pool.h"
 #include "server/deadline_timer.h"
+#include "server/memory_budget.h"
 
 namespace costate {
 
@@ -48,6 +49,7 @@ struct CallContext {
 struct Work {
   double cost = 0;  // element operations, decides about the class it runs in
   std::function<absl::Status()> run;
+  int64_t bytes = 0;  // held at once, estimated; counted against the memory budget until the end
 };
 
 // OK, CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE.
@@ -109,7 +111,9 @@ class Call : public std::enable_shared_from_this<Call> {
   const CallOptions& options() const { return options_; }
 
  private:
-  void Submit(TaskClass task_class, double cost, std::function<void()> step);
+  // `from`: the running task that goes on as this one, if any.
+  void Submit(TaskClass task_class, double cost, ComputePool::Slot* from,
+              std::function<void()> step);
   void RunPrepare();
   void RunWork();
   void WithdrawIfQueued();
@@ -123,6 +127,7 @@ class Call : public std::enable_shared_from_this<Call> {
   CallContext context_;
   Prepare prepare_;
   Work work_;
+  MemoryBudget::Hold memory_;  // for work_
   TaskClass task_class_;
   ComputePool::Slot* slot_ = nullptr;  // while running
   ComputePool::TimePoint queued_at_;

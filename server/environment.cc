@@ -33,6 +33,7 @@ Environment::Environment(const EnvironmentOptions& options, Log& log,
       now_(std::move(now)),
       engine_(std::make_unique<Engine>(WithEvaluator(std::move(evaluator)))),
       models_(options.models),
+      memory_(options.memory_budget > 0 ? options.memory_budget : DefaultMemoryBudget()),
       pool_(std::make_unique<ComputePool>(options.pool)) {}
 
 }  // namespace costate

@@ -17,6 +17,7 @@
 #include "server/deadline_timer.h"
 #include "server/limits.h"
 #include "server/log.h"
+#include "server/memory_budget.h"
 #include "server/model_registry.h"
 
 namespace costate {
@@ -28,6 +29,7 @@ struct EnvironmentOptions {
   absl::Duration max_deadline = limits::kDefaultMaxDeadline;
   absl::Duration max_stream_stall = limits::kMaxStreamStall;
   double interactive_cost = limits::kInteractiveCost;
+  int64_t memory_budget = 0;    // bytes, of all calls together; 0: DefaultMemoryBudget()
   std::string cache_directory;  // of compiled kernels; empty: memory only
 };
 
@@ -42,6 +44,7 @@ class Environment {
   ModelRegistry& models() { return models_; }
   ComputePool& pool() { return *pool_; }
   DeadlineTimer& timer() { return timer_; }
+  MemoryBudget& memory() { return memory_; }
   ActiveCalls& active_calls() { return active_calls_; }
   Log& log() { return log_; }
   std::atomic<int64_t>& open_streams() { return open_streams_; }
@@ -57,6 +60,7 @@ class Environment {
   const std::function<absl::Time()> now_;
   std::unique_ptr<Engine> engine_;
   ModelRegistry models_;
+  MemoryBudget memory_;  // before the calls, which hold parts of it
   ActiveCalls active_calls_;
   std::atomic<int64_t> open_streams_{0};
   DeadlineTimer timer_;

@@ -80,6 +80,12 @@ absl::Status SetMaxMessageBytes(const std::string& text, CommandLine* line) {
                   &line->server.environment.max_message_bytes);
 }
 
+absl::Status SetMemoryBudget(const std::string& text, CommandLine* line) {
+  constexpr int64_t kLeast = 1 << 20;
+  return ParseInt("memory-budget", text, kLeast, std::numeric_limits<int64_t>::max(),
+                  &line->server.environment.memory_budget);
+}
+
 absl::Status SetLogLevel(const std::string& text, CommandLine* line) {
   const std::optional<LogLevel> level = FindLogLevel(text);
   if (!level.has_value()) {
@@ -103,6 +109,8 @@ const std::vector<Flag>& Flags() {
       {"interactive-threads", "N", "of them, reserved for small calls (a quarter, at least 1)",
        SetInteractiveThreads},
       {"max-message-bytes", "N", "largest message, either way (67108864)", SetMaxMessageBytes},
+      {"memory-budget", "BYTES", "of all calls at once, by estimate (half of the machine's memory)",
+       SetMemoryBudget},
       {"max-deadline", "DURATION", "longest a call may take (1h)",
        [](const std::string& text, CommandLine* line) {
          return ParseDuration("max-deadline", text, &line->server.environment.max_deadline);

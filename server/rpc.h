@@ -208,12 +208,14 @@ class StreamCall : public StreamWriter, public ResponseStream<Response> {
     if (!status.ok()) return status;
     absl::StatusOr<Work> work = handler_(context, *request_, this);
     if (!work.ok() || work->run == nullptr) return work;
-    return Work{work->cost, [this, run = std::move(work->run)] {
+    return Work{work->cost,
+                [this, run = std::move(work->run)] {
                   absl::Status ran = run();
                   if (ran.ok()) ran = WaitForWrites();
                   if (!ran.ok()) AbandonWrites();
                   return ran;
-                }};
+                },
+                work->bytes};
   }
 
   // `this` may be gone when Finish returns.

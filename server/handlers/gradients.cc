@@ -13,6 +13,7 @@
 #include "server/convert/simulation.h"
 #include "server/environment.h"
 #include "server/handlers/answer.h"
+#include "server/handlers/memory_estimate.h"
 #include "server/handlers/resolve_model.h"
 #include "server/validate/gradients.h"
 
@@ -115,9 +116,11 @@ absl::StatusOr<Work> ComputeGradient(CallContext& call, const v1::ComputeGradien
   prepared->request.gradient = GradientOptionsFromProto(request.gradient());
   ASSIGN_OR_RETURN(prepared->request.loss,
                    LossFromProto("loss", request.loss(), prepared->entry->model->ir()));
-  return Work{prepared->cost, [&call, prepared, want_saved = request.want_saved(), response] {
+  return Work{prepared->cost,
+              [&call, prepared, want_saved = request.want_saved(), response] {
                 return FinishGradient(call, *prepared, want_saved, response);
-              }};
+              },
+              EstimateGradientBytes(prepared->request, prepared->columns)};
 }
 
 absl::StatusOr<Work> ComputeVjp(CallContext& call, const v1::ComputeVjpRequest& request,
@@ -134,14 +137,16 @@ absl::StatusOr<Work> ComputeVjp(CallContext& call, const v1::ComputeVjpRequest& 
                                    prepared->entry->model->ir()));
     prepared->request.cotangents.push_back(std::move(cotangent));
   }
-  return Work{prepared->cost * request.cotangents_size(), [&call, prepared, response] {
+  return Work{prepared->cost * request.cotangents_size(),
+              [&call, prepared, response] {
                 absl::StatusOr<VjpResult> result =
                     call.environment.engine().ComputeVjp(prepared->request, &call.cancellation);
                 if (!result.ok()) return InRequestWords(result.status());
                 const Termination end = result->primal.termination;
                 return Answer(call, std::move(result), end, prepared->words(), VjpResultToProto,
                               response);
-              }};
+              },
+              EstimateVjpBytes(prepared->request, prepared->columns)};
 }
 
 absl::StatusOr<Work> ComputeJvp(CallContext& call, const v1::ComputeJvpRequest& request,
@@ -155,14 +160,16 @@ absl::StatusOr<Work> ComputeJvp(CallContext& call, const v1::ComputeJvpRequest& 
   RETURN_IF_ERROR(CheckTangentSize(call, *prepared, count));
   const double cost =
       prepared->compile_cost + Engine::EstimateCost(prepared->request.simulation, count);
-  return Work{cost, [&call, prepared, response] {
+  return Work{cost,
+              [&call, prepared, response] {
                 absl::StatusOr<JvpResult> result =
                     call.environment.engine().ComputeJvp(prepared->request, &call.cancellation);
                 if (!result.ok()) return InRequestWords(result.status());
                 const Termination end = result->termination;
                 return Answer(call, std::move(result), end, prepared->words(), JvpResultToProto,
                               response);
-              }};
+              },
+              EstimateTangentBytes(prepared->request.simulation, prepared->columns, count)};
 }
 
 absl::StatusOr<Work> ComputeSensitivities(CallContext& call,
@@ -172,15 +179,17 @@ absl::StatusOr<Work> ComputeSensitivities(CallContext& call,
   ASSIGN_OR_RETURN(const auto prepared, Prepare<SensitivityRequest>(call, request));
   prepared->request.tangent_control = TangentControlFromProto(request.tangent_control());
   RETURN_IF_ERROR(CheckTangentSize(call, *prepared, prepared->columns));
-  return Work{prepared->cost, [&call, prepared, response] {
-                absl::StatusOr<SensitivityResult> result =
-                    call.environment.engine().ComputeSensitivities(prepared->request,
-                                                                   &call.cancellation);
-                if (!result.ok()) return InRequestWords(result.status());
-                const Termination end = result->termination;
-                return Answer(call, std::move(result), end, prepared->words(),
-                              SensitivityResultToProto, response);
-              }};
+  return Work{
+      prepared->cost,
+      [&call, prepared, response] {
+        absl::StatusOr<SensitivityResult> result =
+            call.environment.engine().ComputeSensitivities(prepared->request, &call.cancellation);
+        if (!result.ok()) return InRequestWords(result.status());
+        const Termination end = result->termination;
+        return Answer(call, std::move(result), end, prepared->words(), SensitivityResultToProto,
+                      response);
+      },
+      EstimateTangentBytes(prepared->request.simulation, prepared->columns, prepared->columns)};
 }
 
 }  // namespace costate

@@ -6,10 +6,12 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/tensor_index.h"
 #include "server/convert/simulation.h"
 #include "server/convert/solve.h"
 #include "server/environment.h"
 #include "server/handlers/answer.h"
+#include "server/handlers/memory_estimate.h"
 #include "server/handlers/resolve_model.h"
 #include "server/handlers/row_stream.h"
 #include "server/validate/simulation.h"
@@ -38,23 +40,6 @@ absl::StatusOr<std::shared_ptr<Prepared>> Prepare(CallContext& call, const Reque
   return prepared;
 }
 
-// The largest leading axis; the engine checks that all agree.
-int64_t GuessTrajectories(const Simulation& simulation) {
-  size_t batch = std::max(simulation.t0.size(), simulation.t1.size());
-  const auto look = [&batch](const std::vector<NamedArray>& arrays,
-                             const std::vector<TensorInfo>& tensors) {
-    for (const NamedArray& array : arrays) {
-      for (const TensorInfo& tensor : tensors) {
-        if (tensor.name != array.name || array.shape.size() != tensor.shape.size() + 1) continue;
-        batch = std::max(batch, static_cast<size_t>(std::max<int64_t>(array.shape[0], 1)));
-      }
-    }
-  };
-  look(simulation.params, simulation.model->ir().params);
-  look(simulation.initial_state, simulation.model->ir().states);
-  return static_cast<int64_t>(batch);
-}
-
 // Known before the run unless rows follow the steps.
 absl::Status CheckPredictedSize(const CallContext& call, const v1::SolveRequest& request,
                                 const Simulation& simulation) {
@@ -65,7 +50,8 @@ absl::Status CheckPredictedSize(const CallContext& call, const v1::SolveRequest&
   if (!request.omit_outputs()) values += static_cast<double>(ir.num_outputs());
   const double rows =
       save.kind == SaveAt::Kind::kTimes ? static_cast<double>(save.times.size()) : 1.0;
-  const double bytes = 8.0 * values * rows * static_cast<double>(GuessTrajectories(simulation));
+  const double bytes =
+      8.0 * values * rows * static_cast<double>(ExpectBatch(simulation).trajectories);
   return CheckAnswerFits(call, bytes,
                          "save fewer times, omit states or outputs, or use "
                          "StreamSolve, which has no such limit");
@@ -136,18 +122,24 @@ absl::StatusOr<Work> Solve(CallContext& call, const v1::SolveRequest& request,
   RETURN_IF_ERROR(ValidateSolveRequest(request));
   ASSIGN_OR_RETURN(const std::shared_ptr<const Prepared> prepared, Prepare(call, request));
   RETURN_IF_ERROR(CheckPredictedSize(call, request, prepared->solve.simulation));
-  return Work{prepared->cost, [&call, &request, prepared, response] {
-                return FinishSolve(call, request, *prepared, response);
-              }};
+  return Work{
+      prepared->cost,
+      [&call, &request, prepared, response] {
+        return FinishSolve(call, request, *prepared, response);
+      },
+      EstimateSolveBytes(prepared->solve, false, call.environment.options().max_message_bytes)};
 }
 
 absl::StatusOr<Work> StreamSolve(CallContext& call, const v1::StreamSolveRequest& request,
                                  ResponseStream<v1::StreamSolveResponse>* stream) {
   RETURN_IF_ERROR(ValidateStreamSolveRequest(request));
   ASSIGN_OR_RETURN(const std::shared_ptr<const Prepared> prepared, Prepare(call, request));
-  return Work{prepared->cost, [&call, &request, prepared, stream] {
-                return FinishStream(call, request, *prepared, stream);
-              }};
+  return Work{
+      prepared->cost,
+      [&call, &request, prepared, stream] {
+        return FinishStream(call, request, *prepared, stream);
+      },
+      EstimateSolveBytes(prepared->solve, true, call.environment.options().max_message_bytes)};
 }
 
 }  // namespace costate

@@ -24,6 +24,7 @@ class CallTest : public ::testing::Test {
     EnvironmentOptions options;
     options.pool.threads = 2;
     options.pool.interactive_threads = 1;
+    options.memory_budget = 1000;
     environment_ = Environment::Create(options, log_).value();
   }
   ~CallTest() override { environment_->active_calls().WaitUntilIdle(absl::InfiniteDuration()); }
@@ -89,6 +90,48 @@ TEST_F(CallTest, OutOfMemoryEndsTheCallAlone) {
     return Work{1, []() -> absl::Status { throw std::length_error("vector"); }};
   });
   EXPECT_EQ(ended_.get().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(CallTest, ConcurrentCallsShareTheMemoryBudget) {
+  const auto needs = [](int64_t bytes) {
+    return [bytes](CallContext& context) {
+      absl::StatusOr<Work> work = Endless(context);
+      work->bytes = bytes;
+      return work;
+    };
+  };
+  const auto first = Start(Options(), needs(600));
+  std::future<absl::Status> first_ended = std::move(ended_);
+  while (environment_->memory().held() == 0) std::this_thread::yield();
+  Start(Options(), needs(600));
+  const absl::Status second = ended_.get();
+  EXPECT_EQ(second.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(second.GetPayload("type.googleapis.com/google.rpc.RetryInfo").has_value());
+  EXPECT_EQ(environment_->memory().held(), 600);
+  first->Cancel(Cancellation::Reason::kClientCancelled);
+  EXPECT_EQ(first_ended.get().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(environment_->memory().held(), 0);  // before the client heard of the end
+
+  Start(Options(), [](CallContext&) -> absl::StatusOr<Work> {
+    return Work{1, [] { return absl::OkStatus(); }, 600};
+  });
+  EXPECT_TRUE(ended_.get().ok());
+  Start(Options(), needs(1001));
+  const absl::Status never = ended_.get();
+  EXPECT_EQ(never.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(never.GetPayload("type.googleapis.com/google.rpc.RetryInfo").has_value());
+}
+
+// Where the engine was interrupted helps no one; what to do about it does.
+TEST_F(CallTest, SaysWhatToDoAboutADeadline) {
+  const auto call = Start(Options(), [](CallContext& context) -> absl::StatusOr<Work> {
+    return Work{1e9, [&context] {
+                  while (!context.cancellation.cancelled()) std::this_thread::yield();
+                  return absl::DeadlineExceededError("deep inside");
+                }};
+  });
+  call->Cancel(Cancellation::Reason::kDeadlineExceeded);
+  EXPECT_EQ(ended_.get(), CancellationStatus(Cancellation::Reason::kDeadlineExceeded));
 }
 
 TEST_F(CallTest, MovesCostlyWorkToTheBatchThreads) {

@@ -25,8 +25,9 @@ TEST(ParseCommandLine, HasSafeDefaults) {
 TEST(ParseCommandLine, TakesBothForms) {
   const CommandLine line =
       ParseCommandLine({"--address=[::1]:0", "--threads", "8", "--drain-grace=1m30s",
-                        "--allow-insecure", "--exit-with-stdin=false", "--cache-directory=",
-                        "--log-level", "error", "--max-deadline=2h", "--port-file", "/p"})
+                        "--allow-insecure", "--exit-with-stdin=false",
+                        "--cache-directory=", "--log-level", "error", "--memory-budget=8000000",
+                        "--max-deadline=2h", "--port-file", "/p"})
           .value();
   EXPECT_EQ(line.server.address, "[::1]:0");
   EXPECT_EQ(line.server.environment.pool.threads, 8);
@@ -38,6 +39,7 @@ TEST(ParseCommandLine, TakesBothForms) {
   EXPECT_EQ(line.log_level, LogLevel::kError);
   EXPECT_EQ(line.server.environment.max_deadline, absl::Hours(2));
   EXPECT_EQ(line.port_file, "/p");
+  EXPECT_EQ(line.server.environment.memory_budget, 8000000);
 }
 
 TEST(ParseCommandLine, NamesTheFlagAtFault) {
@@ -53,7 +55,8 @@ TEST(ParseCommandLine, NamesTheFlagAtFault) {
       {{"--drain-grace=soon"}, "a duration such as"},
       {{"--log-level=loud"}, "--log-level"},
       {{"--help=maybe"}, "true or false"},
-      {{"--max-message-bytes=10"}, "--max-message-bytes"}};
+      {{"--max-message-bytes=10"}, "--max-message-bytes"},
+      {{"--memory-budget=half"}, "--memory-budget"}};
   for (const auto& [arguments, message] : cases) {
     const absl::Status status = ParseCommandLine(arguments).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -62,7 +65,8 @@ TEST(ParseCommandLine, NamesTheFlagAtFault) {
 }
 
 TEST(HelpText, NamesEveryFlag) {
-  for (const char* flag : {"--address", "--tls-client-ca", "--health-check", "--exit-with-stdin"}) {
+  for (const char* flag :
+       {"--address", "--tls-client-ca", "--health-check", "--memory-budget", "--exit-with-stdin"}) {
     EXPECT_THAT(HelpText(), HasSubstr(flag));
   }
 }

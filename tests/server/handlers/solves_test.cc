@@ -272,5 +272,27 @@ TEST_F(SolveServiceTest, StopsCollectingRowsAtTheLimit) {
   EXPECT_THAT(status.error_message(), HasSubstr("StreamSolve"));
 }
 
+// A row has 3 values, in the result and in the answer.
+TEST(SolveMemory, IsRefusedOverTheBudget) {
+  ServerOptions options = TestServerOptions();
+  options.environment.memory_budget = 100'000;
+  RunningServer server(options);
+  const auto solve = [&server](int rows) {
+    auto request = FromText<v1::SolveRequest>("simulation { t1: 1 }");
+    request.mutable_simulation()->mutable_model()->set_text(kDecay);
+    auto* times = request.mutable_simulation()->mutable_options()->mutable_save()->mutable_times();
+    for (int i = 0; i < rows; ++i) times->mutable_times()->add_values(0.5);
+    grpc::ClientContext context;
+    v1::SolveResponse response;
+    return server.solves().Solve(&context, request, &response);
+  };
+  EXPECT_TRUE(solve(1000).ok());  // 48 kB
+  const grpc::Status status = solve(3000);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("--memory-budget"));
+  EXPECT_TRUE(solve(1000).ok());
+  EXPECT_EQ(server.environment().memory().held(), 0);
+}
+
 }  // namespace
 }  // namespace costate

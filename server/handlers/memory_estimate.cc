@@ -1,0 +1,155 @@
+#include "server/handlers/memory_estimate.h"
+
+#include <algorithm>
+#include <cmath>
+#include <variant>
+
+#include "engine/base/limits.h"
+#include "engine/differentiate.h"
+#include "engine/solvers/stepper.h"
+#include "engine/tensor_index.h"
+
+namespace costate {
+namespace {
+
+constexpr double kDouble = 8;
+
+// Accepted steps of an adaptive solve, where nothing else is known; kernels are guessed to need
+// 1,000 in Engine::EstimateCost, here the error should be on the other side.
+constexpr double kGuessedSteps = 10'000;
+
+double SavedLimit() { return static_cast<double>(limits::kMaxSavedBytes); }
+
+int64_t Rounded(double bytes) {
+  constexpr double kMost = 1e18;
+  return static_cast<int64_t>(std::min(bytes, kMost));
+}
+
+// The sizes of a simulation.
+struct Sizes {
+  explicit Sizes(const Simulation& simulation);
+
+  double trajectories, states, params, outputs, stages, steps;
+  double bound;  // bytes of parameters and initial values
+};
+
+double ExpectedSteps(const Simulation& simulation) {
+  const StepControl& control = simulation.options.control;
+  double steps = kGuessedSteps;
+  if (control.kind == StepControl::Kind::kGrid) steps = static_cast<double>(control.grid.size());
+  if (control.kind == StepControl::Kind::kFixed && control.fixed_step.has_value() &&
+      !simulation.t0.empty() && !simulation.t1.empty()) {
+    steps = std::ceil(std::fabs(simulation.t1[0] - simulation.t0[0]) / *control.fixed_step);
+  }
+  const double most = static_cast<double>(simulation.options.max_steps);
+  return std::isfinite(steps) ? std::min(steps, most) : most;
+}
+
+Sizes::Sizes(const Simulation& simulation) {
+  const ModelIr& ir = simulation.model->ir();
+  const ExpectedBatch batch = ExpectBatch(simulation);
+  // No call has more; one that asks for more is refused by the engine, in better words.
+  trajectories = static_cast<double>(std::min(batch.trajectories, limits::kMaxTrajectories));
+  states = static_cast<double>(ir.num_states());
+  params = static_cast<double>(ir.num_params());
+  outputs = static_cast<double>(ir.num_outputs());
+  stages =
+      GetMethodInfo(simulation.method_auto ? Method::kDopri8 : simulation.options.method).stages;
+  steps = ExpectedSteps(simulation);
+  bound = std::min(kDouble * trajectories * states, SavedLimit()) +
+          std::min(kDouble * (batch.params_batched ? trajectories : 1) * params, SavedLimit());
+}
+
+double GridBytes(const SolveOptions& options, const Sizes& sizes) {
+  return options.return_grid ? std::min(kDouble * sizes.trajectories * sizes.steps, SavedLimit())
+                             : 0;
+}
+
+double SaveRows(const SaveAt& save) {
+  return save.kind == SaveAt::Kind::kTimes ? static_cast<double>(save.times.size()) : 1;
+}
+
+// An upper bound of the union of the losses' times.
+double LossRows(const Loss& loss) {
+  double rows = 1;
+  for (const auto& term : loss.terms) {
+    if (const auto* squares = std::get_if<LeastSquares>(&term)) rows += squares->times.size();
+    if (const auto* linear = std::get_if<Linear>(&term)) rows += linear->times.size();
+  }
+  return rows;
+}
+
+// Of tangents at saved rows, and of those that the steps of one solve work with.
+double TangentBytes(const Sizes& sizes, double rows, double directions) {
+  const double saved = kDouble * rows * (sizes.states + sizes.outputs) * directions;
+  const double stepping = kDouble * ((sizes.stages + 3) * sizes.states + sizes.params) * directions;
+  return std::min(saved, SavedLimit()) + std::min(stepping, SavedLimit());
+}
+
+// Of the steps that a reverse pass stores.
+double RecordingBytes(const Sizes& sizes, const AdjointOptions& adjoint) {
+  const double steps = kDouble * sizes.steps * (1 + sizes.states * (1 + sizes.stages));
+  return std::min({steps, static_cast<double>(limits::kMaxRecordingBytes),
+                   static_cast<double>(adjoint.memory_budget)});
+}
+
+// One pass of the method in force, or of the more costly one where that is not certain.
+double PassBytes(const GradientOptions& gradient, const Sizes& sizes, double rows, double columns) {
+  const double tangents = TangentBytes(sizes, rows, columns);
+  const double recording = RecordingBytes(sizes, gradient.adjoint);
+  if (gradient.method == GradientMethod::kForward) return tangents;
+  const bool choice = gradient.method == GradientMethod::kAuto &&
+                      columns <= static_cast<double>(kMaxForwardColumns);
+  return choice ? std::max(tangents, recording) : recording;
+}
+
+}  // namespace
+
+int64_t EstimateSolveBytes(const SolveRequest& request, bool streams, int64_t max_message_bytes) {
+  const Simulation& simulation = request.simulation;
+  const Sizes sizes(simulation);
+  const double own = sizes.bound + 2 * GridBytes(simulation.options, sizes);
+  if (streams) return Rounded(own);
+  double values = 1 + sizes.states + (request.want_outputs ? sizes.outputs : 0);
+  double saved = kDouble * sizes.trajectories * SaveRows(simulation.options.save) * values;
+  if (simulation.options.save.kind == SaveAt::Kind::kSteps) {
+    saved = std::min(kDouble * sizes.trajectories * sizes.steps * values,
+                     static_cast<double>(max_message_bytes));
+  }
+  return Rounded(own + 2 * std::min(saved, 2 * SavedLimit()));
+}
+
+int64_t EstimateGradientBytes(const GradientRequest& request, int64_t columns) {
+  const Sizes sizes(request.simulation);
+  const double q = static_cast<double>(columns);
+  const double rows = LossRows(request.loss);
+  const double saved = kDouble * sizes.trajectories * rows * (1 + sizes.states + sizes.outputs);
+  const double gradients = kDouble * sizes.trajectories * q;
+  return Rounded(sizes.bound + 2 * GridBytes(request.simulation.options, sizes) +
+                 std::min(saved, SavedLimit()) + 2 * std::min(gradients, SavedLimit()) +
+                 PassBytes(request.gradient, sizes, rows, q));
+}
+
+int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns) {
+  const Sizes sizes(request.simulation);
+  const double q = static_cast<double>(columns);
+  double rows = 0;
+  for (const Loss& cotangent : request.cotangents) rows += LossRows(cotangent);
+  const double saved = kDouble * rows * (1 + sizes.states + sizes.outputs);
+  const double gradients = kDouble * static_cast<double>(request.cotangents.size()) * q;
+  return Rounded(sizes.bound + 2 * GridBytes(request.simulation.options, sizes) +
+                 std::min(saved, SavedLimit()) + 2 * std::min(gradients, SavedLimit()) +
+                 PassBytes(request.gradient, sizes, rows, q));
+}
+
+int64_t EstimateTangentBytes(const Simulation& simulation, int64_t columns, int64_t directions) {
+  const Sizes sizes(simulation);
+  const double v = static_cast<double>(directions);
+  const double rows = SaveRows(simulation.options.save);
+  const double space = std::min(kDouble * static_cast<double>(columns) * v, SavedLimit());
+  // Tangents once in the engine and once in the answer.
+  return Rounded(sizes.bound + 2 * GridBytes(simulation.options, sizes) + space +
+                 2 * TangentBytes(sizes, rows, v));
+}
+
+}  // namespace costate

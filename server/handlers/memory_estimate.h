@@ -1,0 +1,27 @@
+// How much memory a call may hold at once, from its request alone: the measure of the server's
+// memory budget. What the engine or the size of a message bounds is counted at most at that bound;
+// steps of adaptive solves are a guess.
+#ifndef COSTATE_SERVER_HANDLERS_MEMORY_ESTIMATE_H_
+#define COSTATE_SERVER_HANDLERS_MEMORY_ESTIMATE_H_
+
+#include <cstdint>
+
+#include "engine/engine.h"
+
+namespace costate {
+
+// Results and the answer made of them. A stream keeps neither; `max_message_bytes` bounds the rows
+// that an answer collects step by step.
+int64_t EstimateSolveBytes(const SolveRequest& request, bool streams, int64_t max_message_bytes);
+
+// The saved values, gradients and answer of all trajectories, and the pass of one of them: stored
+// steps or tangents, by the method. `columns` is the number of elements in wrt.
+int64_t EstimateGradientBytes(const GradientRequest& request, int64_t columns);
+int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns);
+
+// `directions` tangents in a space of `columns`.
+int64_t EstimateTangentBytes(const Simulation& simulation, int64_t columns, int64_t directions);
+
+}  // namespace costate
+
+#endif  // COSTATE_SERVER_HANDLERS_MEMORY_ESTIMATE_H_

@@ -1,0 +1,91 @@
+// The estimate against sizes counted by hand: doubles of 8 bytes.
+#include "server/handlers/memory_estimate.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/base/limits.h"
+#include "tests/server/compiled_model.h"
+
+namespace costate {
+namespace {
+
+constexpr int64_t kMessage = 1 << 20;
+
+// n = 5 states, 5 outputs, m = 4 parameters.
+Simulation Tensors() {
+  Simulation simulation;
+  simulation.model = ModelOf(kTensorModel);
+  simulation.t1 = {1};
+  simulation.options.save.kind = SaveAt::Kind::kTimes;
+  simulation.options.save.times.assign(100, 0.5);
+  return simulation;
+}
+
+TEST(EstimateSolveBytes, CountsResultAndAnswer) {
+  SolveRequest request = {.simulation = Tensors()};
+  const int64_t own = 8 * (5 + 4);
+  EXPECT_EQ(EstimateSolveBytes(request, false, kMessage), own + 2 * 8 * 100 * 11);
+  EXPECT_EQ(EstimateSolveBytes(request, true, kMessage), own);
+  request.want_outputs = false;
+  EXPECT_EQ(EstimateSolveBytes(request, false, kMessage), own + 2 * 8 * 100 * 6);
+  request.simulation.params = {{.name = "k", .shape = {7}, .values = std::vector<double>(7, 1)}};
+  EXPECT_EQ(EstimateSolveBytes(request, false, kMessage), 7 * (own + 2 * 8 * 100 * 6));
+}
+
+TEST(EstimateSolveBytes, RowsOfStepsEndWithTheMessage) {
+  SolveRequest request = {.simulation = Tensors()};
+  request.simulation.options.save.kind = SaveAt::Kind::kSteps;
+  request.simulation.options.max_steps = 10;
+  EXPECT_EQ(EstimateSolveBytes(request, false, kMessage), 8 * 9 + 2 * 8 * 10 * 11);
+  request.simulation.options.max_steps = limits::kMaxSteps;
+  request.simulation.t1 = {1e9};
+  request.simulation.options.control.kind = StepControl::Kind::kFixed;
+  request.simulation.options.control.fixed_step = 1;
+  EXPECT_EQ(EstimateSolveBytes(request, false, kMessage), 8 * 9 + 2 * kMessage);
+}
+
+// A reverse pass stores each step with its stages; the engine's bound is the most.
+TEST(EstimateGradientBytes, CountsStoredStepsOrTangents) {
+  GradientRequest request = {.simulation = Tensors()};
+  request.simulation.method_auto = false;
+  request.simulation.options.method = Method::kRk4;
+  request.simulation.options.control.kind = StepControl::Kind::kFixed;
+  request.simulation.options.control.fixed_step = 0x1p-10;
+  request.gradient.method = GradientMethod::kBackprop;
+  const int64_t common = 8 * 9 + 8 * 11 + 2 * 8 * 4;
+  const int64_t steps = 8 * 1024 * (1 + 5 * (1 + 4));
+  EXPECT_EQ(EstimateGradientBytes(request, 4), common + steps);
+  request.gradient.method = GradientMethod::kForward;
+  const int64_t tangents = 8 * 10 * 4 + 8 * (7 * 5 + 4) * 4;
+  EXPECT_EQ(EstimateGradientBytes(request, 4), common + tangents);
+  request.gradient.method = GradientMethod::kAuto;
+  EXPECT_EQ(EstimateGradientBytes(request, 4), common + steps);
+  request.simulation.options.max_steps = limits::kMaxSteps;
+  request.simulation.options.control.fixed_step = 1e-9;
+  request.gradient.method = GradientMethod::kBackprop;
+  EXPECT_EQ(EstimateGradientBytes(request, 4), common + limits::kMaxRecordingBytes);
+}
+
+TEST(EstimateVjpBytes, CountsGradientsOfEachCotangent) {
+  VjpRequest request = {.simulation = Tensors()};
+  request.gradient.method = GradientMethod::kForward;
+  request.cotangents.resize(3);
+  const int64_t one = EstimateVjpBytes(request, 4);
+  EXPECT_GT(one, 2 * 8 * 3 * 4);
+  request.cotangents.resize(1000);
+  EXPECT_GT(EstimateVjpBytes(request, 4) - one, 2 * 8 * 997 * 4);
+}
+
+TEST(EstimateTangentBytes, GrowsWithDirections) {
+  const int64_t one = EstimateTangentBytes(Tensors(), 4, 1);
+  const int64_t own = 8 * 9;
+  EXPECT_GT(one, own + 2 * 8 * 100 * 10);
+  EXPECT_EQ(EstimateTangentBytes(Tensors(), 4, 6) - own, 6 * (one - own));
+}
+
+}  // namespace
+}  // namespace costate
