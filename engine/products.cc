@@ -26,8 +26,9 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-absl::StatusOr<BoundSimulation> BindOne(const Simulation& simulation) {
-  ASSIGN_OR_RETURN(BoundSimulation bound, Bind(simulation));
+absl::StatusOr<BoundSimulation> BindOne(const Simulation& simulation,
+                                        const Cancellation* cancellation) {
+  ASSIGN_OR_RETURN(BoundSimulation bound, Bind(simulation, cancellation));
   if (!bound.batched) return bound;
   return FieldError("simulation", absl::StrCat("a batch of ", bound.num_trajectories),
                     "one trajectory without batch axes");
@@ -141,17 +142,29 @@ absl::Status PushOutputs(const PassInput& input, int64_t num_directions,
   if (input.options->save.kind == SaveAt::Kind::kEnd) {
     t1 = TimeTangents(input, WrtEntry::Kind::kT1, num_directions, directions);
   }
-  const MapPoints rows = {.rows = reached,
-                          .t = values.times.data(),
-                          .y = values.states.data(),
-                          .p = problem.params.data(),
-                          .cancellation = input.cancellation};
+  const MapPoints rows = {
+      .rows = reached,
+      .t = values.times.data(),
+      .y = values.states.data(),
+      .p = problem.params.data(),
+      .cancellation = input.cancellation,
+      // A quarter more, as in a solve, for what was reached.
+      .budget = input.deadline - absl::Now() + 0.25 * input.options->wall_budget};
   const absl::Status status =
       PushRows(map, rows, num_directions, t1.empty() ? nullptr : t1.data(),
                tangents->pass.states.data(), params.data(), tangents->outputs.data());
+  Termination& end = tangents->pass.primal.termination;
+  const bool reached_end = end.reason == Termination::Reason::kReachedEnd;
+  if (absl::IsAborted(status)) {
+    if (reached_end) {
+      end.reason = Termination::Reason::kWallBudget;
+      end.detail = std::string(status.message());
+    }
+    return absl::OkStatus();
+  }
   const bool cancelled = input.cancellation != nullptr && input.cancellation->cancelled();
   // A trajectory that was cut short says so itself.
-  return cancelled && !tangents->pass.primal.reached() ? absl::OkStatus() : status;
+  return cancelled && !reached_end ? absl::OkStatus() : status;
 }
 
 // [rows, V] to [V, rows].
@@ -171,7 +184,7 @@ absl::StatusOr<Tangents> RunJvp(const JvpRequest& request, bool unit_directions,
                                 const Cancellation* cancellation, JvpResult* result) {
   const absl::Time start = absl::Now();
   const absl::Time deadline = DeadlineOf(request.simulation.options);
-  ASSIGN_OR_RETURN(const BoundSimulation bound, BindOne(request.simulation));
+  ASSIGN_OR_RETURN(const BoundSimulation bound, BindOne(request.simulation, cancellation));
   ASSIGN_OR_RETURN(result->wrt, ResolveWrt(bound.model->ir(), request.wrt));
   RETURN_IF_ERROR(CheckSpans(bound, result->wrt));
   if (request.simulation.options.save.kind == SaveAt::Kind::kSteps) {
@@ -218,7 +231,7 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
                                           const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
   const absl::Time deadline = DeadlineOf(request.simulation.options);
-  ASSIGN_OR_RETURN(const BoundSimulation bound, BindOne(request.simulation));
+  ASSIGN_OR_RETURN(const BoundSimulation bound, BindOne(request.simulation, cancellation));
   VjpResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
   RETURN_IF_ERROR(CheckSpans(bound, result.wrt));

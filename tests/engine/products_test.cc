@@ -179,5 +179,32 @@ TEST(Vjp, GradientsThatDoNotFitAreRefused) {
   EXPECT_EQ(result.status().code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST(Products, CancelledBeforeTheyStartAreAnError) {
+  Cancellation cancellation;
+  cancellation.Cancel(Cancellation::Reason::kClientCancelled);
+  const auto model = CompileText("model m\nparam k = 2\nstate x = k\nx' = -k*x\noutput o = x\n");
+  const JvpRequest jvp = {.simulation = Simulate(model, 0, 1), .directions = {1}};
+  EXPECT_EQ(TestEngine().ComputeJvp(jvp, &cancellation).status().code(),
+            absl::StatusCode::kCancelled);
+  VjpRequest vjp = {.simulation = Simulate(model, 0, 1)};
+  vjp.cotangents.emplace_back().terms.emplace_back(Terminal{.state = {1}, .output = {}});
+  EXPECT_EQ(TestEngine().ComputeVjp(vjp, &cancellation).status().code(),
+            absl::StatusCode::kCancelled);
+}
+
+// No step to take; the tangents of the outputs come too late.
+TEST(Jvp, WallBudgetEndsTheOutputs) {
+  const auto model = CompileText("model m\nparam k = 2\nstate x = k\nx' = -k*x\noutput o = x\n");
+  JvpRequest request = {.simulation = Simulate(model, 1, 1), .directions = {1}};
+  const auto untimed = TestEngine().ComputeJvp(request);
+  ASSERT_TRUE(untimed.ok()) << untimed.status();
+  EXPECT_EQ(untimed->outputs, std::vector<double>{1});
+  request.simulation.options.wall_budget = absl::Nanoseconds(1);
+  const auto result = TestEngine().ComputeJvp(request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->termination.reason, Termination::Reason::kWallBudget);
+  EXPECT_TRUE(std::isnan(result->outputs[0]));
+}
+
 }  // namespace
 }  // namespace costate
