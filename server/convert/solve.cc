@@ -31,6 +31,14 @@ v1::Termination::Reason ReasonToProto(Termination::Reason reason) {
 // The declared tensor of "y[3]".
 std::string_view TensorOf(std::string_view element) { return element.substr(0, element.find('[')); }
 
+// Empty once kMaxQuotedEquations others were quoted.
+std::string QuoteEquation(const ModelInWords& words, const std::string& state) {
+  const auto known = words.equations.find(state);
+  if (known != words.equations.end()) return known->second;
+  if (words.equations.size() >= kMaxQuotedEquations) return "";
+  return words.equations[state] = EquationOf(words.text, state);
+}
+
 // Appends to one array after the other and frees what was copied.
 void MoveDoubles(std::vector<double>* values, std::string* data) {
   AppendDoubles(*values, data);
@@ -47,7 +55,7 @@ void TerminationToProto(const Termination& termination, const ModelInWords& word
   proto->set_detail(termination.detail);
   if (termination.state_index < 0) return;
   const std::string state = ElementName(words.model.ir().states, termination.state_index);
-  proto->set_expression(EquationOf(words.text, TensorOf(state)));
+  proto->set_expression(QuoteEquation(words, std::string(TensorOf(state))));
   proto->set_state(state);
 }
 

@@ -2,9 +2,11 @@
 #ifndef COSTATE_SERVER_CONVERT_SOLVE_H_
 #define COSTATE_SERVER_CONVERT_SOLVE_H_
 
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "costate/v1/solve.pb.h"
 #include "engine/engine.h"
@@ -15,7 +17,12 @@ namespace costate {
 struct ModelInWords {
   const Model& model;
   std::string_view text;
+  // Equations found so far, by state: many trajectories of one batch may end for one of them.
+  mutable absl::flat_hash_map<std::string, std::string> equations = {};
 };
+
+// Equations quoted in one answer. To find one is to read the text.
+inline constexpr size_t kMaxQuotedEquations = 64;
 
 void TerminationToProto(const Termination& termination, const ModelInWords& words,
                         v1::Termination* proto);

@@ -102,8 +102,9 @@ absl::Status FinishStream(CallContext& call, const v1::StreamSolveRequest& reque
   RETURN_IF_ERROR(rows.Flush());
   v1::StreamSolveResponse message;
   v1::StreamSummary* summary = message.mutable_summary();
+  const ModelInWords words = prepared.words();
   for (const Trajectory& trajectory : result->trajectories) {
-    TerminationToProto(trajectory.termination, prepared.words(), summary->add_terminations());
+    TerminationToProto(trajectory.termination, words, summary->add_terminations());
     SolveStatsToProto(trajectory.stats, summary->add_stats());
     if (prepared.solve.simulation.options.return_grid) {
       GridToProto(trajectory.grid, summary->add_grids());

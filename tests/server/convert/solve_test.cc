@@ -1,8 +1,10 @@
 #include "server/convert/solve.h"
 
 #include <limits>
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "tests/server/compiled_model.h"
 #include "tests/server/proto_matchers.h"
 
@@ -80,6 +82,28 @@ TEST(SolveResultToProto, ReturnsGridsWhereAsked) {
   SolveResultToProto(std::move(result), {*model, ""}, {}, &proto);
   ASSERT_EQ(proto.grids_size(), 2);
   EXPECT_THAT(Doubles(proto.grids(0).times()), ElementsAre(0, 0.5, 1));
+}
+
+// A batch may end in as many ways as there are trajectories; the text is not read for each.
+TEST(TerminationToProto, QuotesSoManyEquations) {
+  std::string text;
+  const int count = static_cast<int>(kMaxQuotedEquations) + 1;
+  for (int i = 0; i < count; ++i) {
+    absl::StrAppend(&text, "state x", i, " = 1\nx", i, "' = -x", i, "\n");
+  }
+  const std::shared_ptr<const Model> model = ModelOf(text);
+  const ModelInWords words{*model, text};
+  const auto expression = [&words](int64_t state) {
+    Termination termination;
+    termination.state_index = state;
+    v1::Termination proto;
+    TerminationToProto(termination, words, &proto);
+    EXPECT_EQ(proto.state(), absl::StrCat("x", state));
+    return proto.expression();
+  };
+  for (int i = 0; i < count - 1; ++i) EXPECT_EQ(expression(i), absl::StrCat("x", i, "' = -x", i));
+  EXPECT_EQ(expression(count - 1), "");
+  EXPECT_EQ(expression(0), "x0' = -x0");
 }
 
 }  // namespace
