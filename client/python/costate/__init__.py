@@ -16,12 +16,15 @@ import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from costate._derivatives import Gradient, Jvp, Sensitivities, Vjp
+from costate._gradient_options import Backward, Difference, Report
+from costate._hessian import CheckedMethod, GradientCheck, Hvp
 from costate._local import LocalServer
-from costate._losses import LeastSquares, Linear, Loss, Terminal
+from costate._losses import Expression, Integral, LeastSquares, Linear, Loss, Terminal
 from costate._model import Model, ModelInfo, ParameterInfo
 from costate._options import Controller
+from costate._report import Check, GradientReport
 from costate._results import GradientStats, SolveStats, Status, Timing
-from costate._server_info import MethodInfo, ServerInfo
+from costate._server_info import GradientMethodInfo, MethodInfo, ServerInfo
 from costate._solution import Solution
 from costate._stream import Chunk, SolveStream
 from costate.client import Client, connect, local
@@ -53,14 +56,24 @@ except importlib.metadata.PackageNotFoundError:
     __version__ = "0.0.0"
 
 __all__ = [
+    "Backward",
     "Cancelled",
+    "Check",
+    "CheckedMethod",
     "Chunk",
     "Client",
     "Controller",
     "CostateError",
     "DeadlineExceeded",
+    "Difference",
+    "Expression",
     "Gradient",
+    "GradientCheck",
+    "GradientMethodInfo",
+    "GradientReport",
     "GradientStats",
+    "Hvp",
+    "Integral",
     "InvalidRequest",
     "Issue",
     "Jvp",
@@ -76,6 +89,7 @@ __all__ = [
     "Overloaded",
     "ParameterInfo",
     "PermissionDenied",
+    "Report",
     "Sensitivities",
     "ServerError",
     "ServerInfo",

@@ -13,6 +13,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from costate._gradient_options import METHOD_DOC, GradientArguments
 from costate._options import SIMULATION_DOC, SimulationArguments
 
 if TYPE_CHECKING:
@@ -83,6 +84,15 @@ def awaitable_stream(
 
 def with_simulation_arguments(operation: Callable[P, T]) -> Callable[P, T]:
     """Spells out **simulation in signature and documentation."""
+    return _spell_out(operation, SimulationArguments)
+
+
+def with_gradient_arguments(operation: Callable[P, T]) -> Callable[P, T]:
+    """Spells out **arguments, those of the method and of the simulation."""
+    return _spell_out(operation, GradientArguments)
+
+
+def _spell_out(operation: Callable[P, T], arguments: Any) -> Callable[P, T]:
     signature = inspect.signature(operation)
     parameters = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
     known = {p.name for p in parameters}
@@ -90,11 +100,12 @@ def with_simulation_arguments(operation: Callable[P, T]) -> Callable[P, T]:
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__
         )
-        for name, kind in SimulationArguments.__annotations__.items()
+        for name, kind in arguments.__annotations__.items()
         if name not in known
     ]
     setattr(operation, "__signature__", signature.replace(parameters=parameters))  # noqa: B010
     document = inspect.cleandoc(operation.__doc__ or "")
+    document = document.replace("<method>\n", METHOD_DOC)
     operation.__doc__ = document.replace("<simulation>\n", SIMULATION_DOC)
     return operation
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from costate._arrays import FloatArray, Layout, Tensors, from_proto
+from costate._gradient_options import gradient_options_from_proto
 from costate._names import unknown_name
 from costate._options import GRADIENT_METHODS, TANGENT_CONTROLS, options_from_proto
+from costate._report import GradientReport, reports_line
 from costate._results import (
     GradientStats,
     SolveStats,
@@ -24,7 +26,7 @@ from costate._solution import Solution, _batch_status, solution_of_pass, table_h
 from costate.errors import UnknownName
 
 
-class _Derivative:
+class Derivative:
     """What all answers with derivatives share.
 
     Attributes
@@ -59,7 +61,7 @@ class _Derivative:
         return table_html(type(self).__name__, self._summary())
 
 
-class Gradient(_Derivative):
+class Gradient(Derivative):
     """Loss and gradient of one trajectory, or of each of a batch of B.
 
     Both are NaN where the solve ended early: see `status`.
@@ -72,7 +74,7 @@ class Gradient(_Derivative):
         [q] or [B, q] gradient: the elements of the first name of `wrt`, row-major, then those of
         the second, and so on. ``g["b"]`` is the part of one name: shape, or [B] + shape.
     method
-        How it was computed: "forward" or "backprop".
+        How it was computed: "forward", "backprop", ...
     method_reason
         Why that was chosen; empty if it was asked for.
     tangent_control
@@ -85,6 +87,13 @@ class Gradient(_Derivative):
         Accepted step times per trajectory, where `return_grid` asked for them.
     saved
         The values the loss was computed from, where `want_saved` asked for them; else None.
+    reports
+        One statement of trust per trajectory; empty with ``report=False``. See `report`.
+    times, time_gradient
+        [K] times the loss looked at, and the derivative of the loss by them, [K] or [B, K], where
+        `time_gradient` asked for it; else None.
+    gradient_options
+        What was in force, under the names of the keyword arguments.
     """
 
     def __init__(self, response: Any) -> None:
@@ -102,6 +111,16 @@ class Gradient(_Derivative):
         self.stats_each = tuple(gradient_stats_from_proto(s) for s in response.stats)
         self.grids = tuple(from_proto(grid.times) for grid in response.grids)
         self.saved = self._saved(response) if response.HasField("saved_times") else None
+        self.reports: tuple[GradientReport, ...] = tuple(
+            GradientReport(report, self.layout, row) for report, row in zip(response.reports, rows)
+        )
+        self.gradient_options: dict[str, Any] = gradient_options_from_proto(chosen)
+        self.times: FloatArray | None = None
+        self.time_gradient: FloatArray | None = None
+        if response.HasField("time_gradient"):
+            by_time = from_proto(response.time_gradient).reshape(len(losses), -1)
+            self.time_gradient = by_time if self.batched else by_time[0]
+            self.times = from_proto(response.options.save.times.times).reshape(-1)
 
     def _saved(self, response: Any) -> Solution:
         t = from_proto(response.saved_times).reshape(-1)
@@ -150,6 +169,15 @@ class Gradient(_Derivative):
             raise ValueError("a batch has one grid per trajectory, see `grids`")
         return self.grids[0]
 
+    @property
+    def report(self) -> GradientReport | None:
+        """How far this can be trusted; None if not asked for. Of a batch see `reports`."""
+        if not self.reports:
+            return None
+        if self.batched:
+            raise ValueError("a batch has one report per trajectory, see `reports`")
+        return self.reports[0]
+
     def __getitem__(self, name: str) -> FloatArray:
         """Derivative with respect to one name: shape, or [B] + shape."""
         return self.layout.pick(self.vector, name)
@@ -169,16 +197,18 @@ class Gradient(_Derivative):
             rows.append(("gradient", f"{list(self.vector.shape)} by {names}"))
         else:
             rows = [("value", f"{self.value:.10g}")]
-            rows += [(f"d/d {name}", _brief(self[name])) for name in self.wrt[:12]]
+            rows += [(f"d/d {name}", brief(self[name])) for name in self.wrt[:12]]
             if len(self.wrt) > 12:
                 rows.append(("...", f"{len(self.wrt)} names"))
         rows.append(("method", _method_line(self.method, self.method_reason)))
+        if self.reports:
+            rows.append(("verdict", reports_line(self.reports)))
         rows.append(("status", _batch_status(self.statuses)))
         rows.append(("cost", str(self.stats)))
         return rows
 
 
-class Vjp(_Derivative):
+class Vjp(Derivative):
     """Gradients of V linear functionals of one solve; NaN where it ended early.
 
     Attributes
@@ -221,7 +251,7 @@ class Vjp(_Derivative):
 
     def _summary(self) -> list[tuple[str, str]]:
         return [
-            ("values", _brief(self.values)),
+            ("values", brief(self.values)),
             ("gradients", f"{list(self.gradients.shape)} by {', '.join(self.wrt)}"),
             ("method", _method_line(self.method, self.method_reason)),
             ("status", str(self.status)),
@@ -229,7 +259,7 @@ class Vjp(_Derivative):
         ]
 
 
-class _Tangents(_Derivative):
+class _Tangents(Derivative):
     """Derivatives that come with the saved values they belong to.
 
     Attributes
@@ -361,7 +391,7 @@ def _method_line(method: str, reason: str) -> str:
     return f"{method} ({reason})" if reason else method
 
 
-def _brief(values: FloatArray) -> str:
+def brief(values: FloatArray) -> str:
     array = np.asarray(values)
     if array.ndim == 0:
         return f"{float(array):.10g}"

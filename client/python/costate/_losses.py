@@ -9,7 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from costate import _proto
-from costate._arrays import FloatArray, as_floats, as_vector, invalid, to_proto
+from costate._arrays import (
+    FloatArray,
+    as_floats,
+    as_vector,
+    invalid,
+    named_arrays,
+    to_proto,
+)
 
 if TYPE_CHECKING:
     from costate._model import ModelInfo
@@ -21,7 +28,7 @@ Weights = Mapping[str, npt.ArrayLike]
 
 
 class Loss:
-    """A sum of terms: `LeastSquares`, `Linear`, `Terminal`.
+    """A sum of terms: `LeastSquares`, `Linear`, `Terminal`, `Integral`, `Expression`.
 
     Parameters
     ----------
@@ -218,6 +225,92 @@ class Terminal(_Term):
 
     def _term_messages(self, info: ModelInfo | None) -> list[Any]:
         return [_LossTerm(terminal=_weights(info, self.states, self.outputs, ()))]
+
+
+class Integral(_Term):
+    """The integral of an expression over the span of the solve: a running loss.
+
+    It is solved along with the model, under its error control.
+
+    Parameters
+    ----------
+    integrand
+        A scalar expression in the model language: states, outputs, parameters and lets of the
+        model, and t.
+
+    Examples
+    --------
+    >>> loss = costate.Integral("(in_bed - 100)^2 + 0.1*b^2")
+    """
+
+    needs_layout = False
+
+    def __init__(self, integrand: str) -> None:
+        super().__init__()
+        self.integrand = _text(integrand, "integrand")
+
+    @property
+    def times(self) -> FloatArray:
+        return np.empty(0)
+
+    def __repr__(self) -> str:
+        return f"Integral({self.integrand!r})"
+
+    def _term_messages(self, info: ModelInfo | None) -> list[Any]:
+        return [_LossTerm(integral={"integrand": self.integrand})]
+
+
+class Expression(_Term):
+    """Any scalar expression of saved values, in the model language.
+
+    Parameters
+    ----------
+    text
+        States and outputs stand for their values at the times, with a leading axis [K]; t for
+        the times; parameters and `data` for themselves.
+    t
+        [K] times within the span of the solve, in any order.
+    data
+        Further names, with scalars or arrays.
+
+    Examples
+    --------
+    >>> loss = costate.Expression(
+    ...     "sum((log(in_bed) - log(counts))^2)", t=days, data={"counts": counts}
+    ... )
+    """
+
+    needs_layout = False
+
+    def __init__(
+        self, text: str, *, t: npt.ArrayLike, data: Mapping[str, npt.ArrayLike] | None = None
+    ) -> None:
+        super().__init__()
+        self.text = _text(text, "text")
+        self.t = as_vector(t, "t")
+        if not self.t.size:
+            raise invalid("t", "no times to look at")
+        self._data = named_arrays(data, "data")
+
+    @property
+    def times(self) -> FloatArray:
+        return self.t
+
+    def __repr__(self) -> str:
+        return f"Expression({self.text!r}, {len(self.t)} times)"
+
+    def _term_messages(self, info: ModelInfo | None) -> list[Any]:
+        return [
+            _LossTerm(expression={"text": self.text, "times": to_proto(self.t), "data": self._data})
+        ]
+
+
+def _text(text: str, field: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"{field}: expected an expression as text, not {type(text).__name__}")
+    if not text.strip():
+        raise invalid(field, "the expression is empty")
+    return text
 
 
 def _weights(

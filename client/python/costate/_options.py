@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, Union
 
 import numpy as np
@@ -148,15 +148,20 @@ timeout : float
     Deadline of the call in seconds, inf for none. Default: the client's, 60 unless set.
 """
 
+SIMULATION_NAMES = tuple(SimulationArguments.__annotations__)
 _ADAPTIVE_ONLY = ("rtol", "atol", "controller", "initial_step", "min_step", "max_step")
 
 
-def check_arguments(call: str, arguments: Mapping[str, Any]) -> None:
+def check_arguments(
+    call: str, arguments: Mapping[str, Any], known: Iterable[str] = SIMULATION_NAMES
+) -> None:
     """Raises the TypeError that an explicit signature would raise."""
+    names = tuple(known)
     for name in arguments:
-        if name not in SimulationArguments.__annotations__:
-            hint = unknown_name(name, SimulationArguments.__annotations__)
-            raise TypeError(f"{call}() got an unexpected keyword argument: {hint}")
+        if name not in names:
+            raise TypeError(
+                f"{call}() got an unexpected keyword argument: {unknown_name(name, names)}"
+            )
 
 
 def needs_state_layout(arguments: SimulationArguments) -> bool:

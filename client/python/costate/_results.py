@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -90,9 +91,19 @@ class GradientStats:
     vjp_evaluations
         Products with its transpose.
     replayed_steps
-        Steps evaluated again in the reverse pass.
+        Steps pulled back in the reverse pass.
+    recomputed_steps
+        Steps of the forward solve taken again to get there.
+    backward_steps, backward_rejected
+        Of a solve backwards.
+    reverse_rhs_evaluations
+        Evaluations of the right-hand side in the reverse pass.
     peak_stored_bytes
-        Largest size of a stored trajectory.
+        Largest size of a stored trajectory; of `memory_budget`.
+    disk_bytes
+        Largest size of checkpoints on disk.
+    reconstruction_error
+        Largest error of a state solved backwards, in tolerances; NaN where none was.
     tangent_error_max, tangent_error_quantile90, tangent_error_share_above_one
         Forward only: the embedded error of the tangents over its own tolerance, largest over
         accepted steps, its 90 % quantile and the share of steps above one.
@@ -106,6 +117,12 @@ class GradientStats:
     tangent_error_max: float
     tangent_error_quantile90: float
     tangent_error_share_above_one: float
+    recomputed_steps: int = 0
+    backward_steps: int = 0
+    backward_rejected: int = 0
+    disk_bytes: int = 0
+    reconstruction_error: float = math.nan
+    reverse_rhs_evaluations: int = 0
 
     def __str__(self) -> str:
         parts = [str(self.solve)]
@@ -113,6 +130,10 @@ class GradientStats:
             parts.append(f"{self.jvp_evaluations} Jacobian products")
         if self.vjp_evaluations:
             parts.append(f"{self.vjp_evaluations} transposed products")
+        if self.recomputed_steps:
+            parts.append(f"{self.recomputed_steps} steps again")
+        if self.backward_steps:
+            parts.append(f"{self.backward_steps} steps backwards")
         return ", ".join(parts)
 
 
@@ -177,20 +198,29 @@ def total_solve_stats(stats: Sequence[SolveStats]) -> SolveStats:
     )
 
 
-def total_gradient_stats(stats: Sequence[GradientStats]) -> GradientStats:
-    def largest(name: str) -> Any:
-        return max((getattr(s, name) for s in stats), default=0)
+_LARGEST = {
+    "peak_stored_bytes",
+    "disk_bytes",
+    "reconstruction_error",
+    "tangent_error_max",
+    "tangent_error_quantile90",
+    "tangent_error_share_above_one",
+}
 
-    return GradientStats(
-        solve=total_solve_stats([s.solve for s in stats]),
-        jvp_evaluations=sum(s.jvp_evaluations for s in stats),
-        vjp_evaluations=sum(s.vjp_evaluations for s in stats),
-        replayed_steps=sum(s.replayed_steps for s in stats),
-        peak_stored_bytes=largest("peak_stored_bytes"),
-        tangent_error_max=largest("tangent_error_max"),
-        tangent_error_quantile90=largest("tangent_error_quantile90"),
-        tangent_error_share_above_one=largest("tangent_error_share_above_one"),
-    )
+
+def total_gradient_stats(stats: Sequence[GradientStats]) -> GradientStats:
+    """Sums, and maxima that do not look at NaN."""
+    if len(stats) == 1:
+        return stats[0]
+    found: dict[str, Any] = {"solve": total_solve_stats([s.solve for s in stats])}
+    for field in dataclasses.fields(GradientStats):
+        values = [getattr(s, field.name) for s in stats]
+        if field.name in _LARGEST:
+            known = [value for value in values if not math.isnan(value)]
+            found[field.name] = max(known, default=math.nan if values else 0)
+        elif field.name != "solve":
+            found[field.name] = sum(values)
+    return GradientStats(**found)
 
 
 def worst(statuses: Sequence[Status]) -> Status:

@@ -32,6 +32,25 @@ class MethodInfo:
 
 
 @dataclasses.dataclass(frozen=True)
+class GradientMethodInfo:
+    """One way to differentiate.
+
+    Attributes
+    ----------
+    name
+        As the argument `gradient_method` takes it.
+    family
+        "tangent", "discrete_adjoint", "continuous_adjoint" or "difference".
+    citation
+        Where it comes from.
+    """
+
+    name: str
+    family: str
+    citation: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ServerInfo:
     """Versions, methods and limits of a server.
 
@@ -47,7 +66,7 @@ class ServerInfo:
         Trajectories per SIMD kernel.
     compute_threads, interactive_threads
         Threads, and how many of them are reserved for short calls.
-    methods
+    methods, gradient_methods
         By name.
     ops
         Names of the operations a graph may use.
@@ -64,6 +83,7 @@ class ServerInfo:
     compute_threads: int
     interactive_threads: int
     methods: Mapping[str, MethodInfo]
+    gradient_methods: Mapping[str, GradientMethodInfo]
     ops: tuple[str, ...]
     limits: Mapping[str, float]
     unimplemented: tuple[str, ...]
@@ -91,6 +111,9 @@ def server_info_from_proto(info: Any) -> ServerInfo:
         methods={
             m.name: MethodInfo(m.name, m.order, m.error_order, m.dense_order, m.stages, m.citation)
             for m in info.methods
+        },
+        gradient_methods={
+            m.name: GradientMethodInfo(m.name, m.family, m.citation) for m in info.gradient_methods
         },
         ops=tuple(op.name for op in info.ops),
         limits=limits,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 
-from costate import _operations, _rpc
+from costate import _gradients, _operations, _rpc
 from costate._bind import awaitable, awaitable_stream
 from costate._stream import AsyncSolveStream
 
@@ -54,10 +54,12 @@ class Client:
 
     solve = awaitable(_operations.solve)
     stream_solve = awaitable_stream(_operations.stream_solve)
-    gradient = awaitable(_operations.gradient)
-    vjp = awaitable(_operations.vjp)
-    jvp = awaitable(_operations.jvp)
-    sensitivities = awaitable(_operations.sensitivities)
+    gradient = awaitable(_gradients.gradient)
+    vjp = awaitable(_gradients.vjp)
+    jvp = awaitable(_gradients.jvp)
+    sensitivities = awaitable(_gradients.sensitivities)
+    hvp = awaitable(_gradients.hvp)
+    check_gradient = awaitable(_gradients.check_gradient)
     describe = awaitable(_operations.describe)
     create_model = awaitable(_operations.create_model)
     list_models = awaitable(_operations.list_models)

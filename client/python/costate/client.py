@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
-from costate import _operations, _rpc
+from costate import _gradients, _operations, _rpc
 from costate._bind import blocking, blocking_stream
 from costate._stream import SolveStream
 
@@ -53,10 +53,12 @@ class Client:
 
     solve = blocking(_operations.solve)
     stream_solve = blocking_stream(_operations.stream_solve)
-    gradient = blocking(_operations.gradient)
-    vjp = blocking(_operations.vjp)
-    jvp = blocking(_operations.jvp)
-    sensitivities = blocking(_operations.sensitivities)
+    gradient = blocking(_gradients.gradient)
+    vjp = blocking(_gradients.vjp)
+    jvp = blocking(_gradients.jvp)
+    sensitivities = blocking(_gradients.sensitivities)
+    hvp = blocking(_gradients.hvp)
+    check_gradient = blocking(_gradients.check_gradient)
     describe = blocking(_operations.describe)
     create_model = blocking(_operations.create_model)
     list_models = blocking(_operations.list_models)
