@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/gradients/saved_rows.h"
 
 namespace costate {
 namespace {
@@ -48,7 +49,6 @@ ReverseSweep::ReverseSweep(absl::Span<const double> params, absl::Span<const dou
       width_(width),
       n_(replay_->num_states()),
       num_steps_(static_cast<int64_t>(times.size()) - 1),
-      backwards_(times.back() < times.front()),
       want_times_(want_times),
       remaining_(static_cast<int64_t>(cotangents[0].times.size())),
       slope_(n_) {
@@ -77,9 +77,7 @@ void ReverseSweep::FillBlock(int64_t first) {
 void ReverseSweep::Step(int64_t i, const StepRecord& step) {
   const bool last = i + 1 == num_steps_;
   const int64_t last_row = remaining_;
-  while (remaining_ > 0 && (i == 0 || After(cotangents_[0].times[remaining_ - 1], step.t))) {
-    --remaining_;
-  }
+  remaining_ = FirstSavedRow(cotangents_[0].times, last_row, i, step);
   for (Block& block : blocks_) {
     CollectSaved(block, remaining_, last_row, step, last);
     double c_t[kMaxLanes] = {};
@@ -102,11 +100,6 @@ void ReverseSweep::Step(int64_t i, const StepRecord& step) {
   if (want_times_) AddTimeDerivatives(remaining_, last_row, step);
 }
 
-double ReverseSweep::Theta(int64_t row, const StepRecord& step) const {
-  const double t = cotangents_[0].times[row];
-  return t == step.t_next ? 1.0 : std::min((t - step.t) / step.h, 1.0);
-}
-
 // What was saved in (t_i, t_{i+1}], and at t0 with the first step. A value saved at an inner grid
 // point is the state there; one at t0 or t1 is a value of the dense output, since these ends move
 // and it does not.
@@ -116,11 +109,12 @@ void ReverseSweep::CollectSaved(Block& block, int64_t first_row, int64_t last_ro
   const int64_t stride = n_ * width_;
   for (int64_t row = last_row - 1; row >= first_row; --row) {
     const double* c = block.saved.data() + row * stride;
-    if (std::all_of(c, c + stride, [](double x) { return x == 0; })) continue;
-    if (cotangents_[0].times[row] == step.t_next && !last) {
+    if (AllZero(c, stride)) continue;
+    const double t = cotangents_[0].times[row];
+    if (t == step.t_next && !last) {
       AddToLambda(block, row);
     } else {
-      block.in_step.push_back({Theta(row, step), c});
+      block.in_step.push_back({SavedTheta(t, step), c});
     }
   }
 }
@@ -133,7 +127,7 @@ void ReverseSweep::AddToLambda(Block& block, int64_t row) const {
 
 void ReverseSweep::AddTimeDerivatives(int64_t first_row, int64_t last_row, const StepRecord& step) {
   for (int64_t row = first_row; row < last_row; ++row) {
-    replay_->Slope(Theta(row, step), slope_.data());
+    replay_->Slope(SavedTheta(cotangents_[0].times[row], step), slope_.data());
     for (Block& block : blocks_) {
       const double* c = block.saved.data() + row * n_ * width_;
       double* sum = block.times.data() + row * width_;

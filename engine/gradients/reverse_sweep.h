@@ -51,8 +51,6 @@ class ReverseSweep {
                     bool last);
   void AddTimeDerivatives(int64_t first_row, int64_t last_row, const StepRecord& step);
   void AddToLambda(Block& block, int64_t row) const;
-  bool After(double a, double b) const { return backwards_ ? a < b : a > b; }
-  double Theta(int64_t row, const StepRecord& step) const;
 
   const absl::Span<const double> params_;
   const absl::Span<const double> times_;
@@ -61,7 +59,6 @@ class ReverseSweep {
   const int width_;  // W
   const int64_t n_;
   const int64_t num_steps_;
-  const bool backwards_;
   const bool want_times_;
   int64_t remaining_;  // rows of the cotangents not yet used
   std::vector<Block> blocks_;

@@ -147,6 +147,7 @@ class Driver {
     output_.Begin(&trajectory, t1);
     if (options_.return_grid) trajectory.grid.push_back(t0);
     for (StepCompanion* companion : hooks_.companions) Update(companion->Begin(t0, y0));
+    if (hooks_.observer != nullptr) Update(hooks_.observer->Begin(b, t0, y0));
     if (!output_.CheckStart(y0, &lane.termination)) return Finish(l, 0);
     if (!SaveStart(&lane, y0) || t0 == t1) return Finish(l, 0);
 
@@ -273,8 +274,17 @@ class Driver {
       Update(output_.CountBytes(sizeof(double)));
     }
     if (!hooks_.companions.empty()) TellCompanions();
+    if (hooks_.observer != nullptr) TellObserver(l);
     lane.t = t_next_[l];
     ++lane.accepted;
+  }
+
+  void TellObserver(int l) {
+    Update(hooks_.observer->Accept(lane_[l].trajectory, {.t = lane_[l].t,
+                                                         .t_next = t_next_[l],
+                                                         .lanes = W,
+                                                         .y_new = stepper_->y_new() + l,
+                                                         .stages = stepper_->stages() + l}));
   }
 
   // Saves `points_`. False if that failed, or was cut short and all trajectories stopped.

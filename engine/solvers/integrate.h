@@ -45,10 +45,27 @@ class StepCompanion {
                               absl::Span<const double> saved_theta) = 0;
 };
 
+// An accepted step of one lane, as the stepper holds it.
+struct LaneStep {
+  double t = 0, t_next = 0;
+  int lanes = 1;                   // W: element i of an array stands at i * W
+  const double* y_new = nullptr;   // [n] at t_next
+  const double* stages = nullptr;  // [stages][n]
+};
+
+// Is told of the accepted steps of every trajectory, in lanes. An error ends the solve.
+class StepObserver {
+ public:
+  virtual ~StepObserver() = default;
+  virtual absl::Status Begin(int64_t trajectory, double t0, const double* y0) = 0;
+  virtual absl::Status Accept(int64_t trajectory, const LaneStep& step) = 0;
+};
+
 struct IntegrateHooks {
-  const Cancellation* cancellation = nullptr;  // polled each step
-  SaveSink* sink = nullptr;                    // if set, Trajectory::times and states stay empty
-  std::vector<StepCompanion*> companions;      // B must be 1
+  const Cancellation* cancellation = nullptr;   // polled each step
+  SaveSink* sink = nullptr;                     // if set, Trajectory::times and states stay empty
+  std::vector<StepCompanion*> companions = {};  // B must be 1
+  StepObserver* observer = nullptr;
 };
 
 // Below the engine's door: sizes and ranges of problem and options are assumed valid

@@ -75,6 +75,11 @@ absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(Method method, const 
   return VisitTable(method, [&]<typename T>() { return rk::MakeErkReplay<T>(field, use); });
 }
 
+absl::StatusOr<std::unique_ptr<LaneReplay>> MakeLaneReplay(Method method,
+                                                           const VectorField& field) {
+  return VisitTable(method, [&]<typename T>() { return rk::MakeErkLaneReplay<T>(field); });
+}
+
 rk::TableauView rk::GetTableau(Method method) {
   return VisitTable(method, []<typename T>() { return ViewOf<T>(); });
 }

@@ -147,7 +147,8 @@ class StepReplay {
                         absl::Span<const SavedCotangent> saved, double* c_y, double* c_p,
                         double* c_t, double* c_h) = 0;
 
-  // After Jvp, Vjp or VjpBlock: the time derivative of that step's dense output at t + theta h, [n].
+  // After Jvp, Vjp or VjpBlock: the time derivative of that step's dense output at t + theta h,
+  // [n].
   virtual void Slope(double theta, double* slope) = 0;
 
   virtual int64_t rhs_evaluations() const = 0;
@@ -165,6 +166,38 @@ struct ReplayUse {
 // `field` must outlive the replay.
 absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(Method method, const VectorField& field,
                                                            const ReplayUse& use = {});
+
+// Pulls back one recorded step in each of W lanes: trajectories with steps and parameters of their
+// own. Per lane the bits are those of StepReplay::Vjp. Thread-safety: one thread.
+class LaneReplay {
+ public:
+  virtual ~LaneReplay() = default;
+
+  virtual int lanes() const = 0;  // W > 1
+
+  // A value saved inside a lane's step at a fixed time.
+  struct SavedCotangent {
+    double theta = 0;           // in [0, 1]
+    const double* c = nullptr;  // [n]
+    int lane = 0;
+  };
+  // `steps` [W], each with its stages; a lane whose y is null stands idle, and its cotangent must
+  // be zero. params [m][W], c_y1 and c_y [n][W] (may alias). Adds to c_p [m][W], and to c_t and c_h
+  // [W], which may both be null.
+  virtual void Vjp(const StepRecord* steps, const double* params, const double* c_y1,
+                   absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
+                   double* c_h) = 0;
+
+  // After Vjp: the time derivative of the dense output of a lane's step at t + theta h, [n].
+  virtual void Slope(int lane, double theta, double* slope) = 0;
+
+  // Kernel calls, each W lanes.
+  virtual int64_t rhs_evaluations() const = 0;
+  virtual int64_t vjp_evaluations() const = 0;
+};
+
+// `field` must outlive the replay. INVALID_ARGUMENT unless field.simd_lanes() > 1.
+absl::StatusOr<std::unique_ptr<LaneReplay>> MakeLaneReplay(Method method, const VectorField& field);
 
 }  // namespace costate
 

@@ -1,5 +1,6 @@
 #include "engine/solvers/rk/dopri8.h"
 
+#include "engine/solvers/rk/erk_lane_replay.h"
 #include "engine/solvers/rk/erk_replay.h"
 #include "engine/solvers/rk/erk_stepper.h"
 
@@ -9,5 +10,7 @@ template absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper<Dopri8>(const V
                                                                          int lanes);
 template absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay<Dopri8>(const VectorField& field,
                                                                            const ReplayUse& use);
+template absl::StatusOr<std::unique_ptr<LaneReplay>> MakeErkLaneReplay<Dopri8>(
+    const VectorField& field);
 
 }  // namespace costate::rk

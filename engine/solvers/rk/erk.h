@@ -16,6 +16,8 @@ absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper(const VectorField& field
 template <typename T>
 absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay(const VectorField& field,
                                                           const ReplayUse& use);
+template <typename T>
+absl::StatusOr<std::unique_ptr<LaneReplay>> MakeErkLaneReplay(const VectorField& field);
 
 // The table of a method at run time, for tests and analysis.
 TableauView GetTableau(Method method);

@@ -1,5 +1,6 @@
 #include "engine/solvers/rk/rk4.h"
 
+#include "engine/solvers/rk/erk_lane_replay.h"
 #include "engine/solvers/rk/erk_replay.h"
 #include "engine/solvers/rk/erk_stepper.h"
 
@@ -9,5 +10,7 @@ template absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper<Rk4>(const Vect
                                                                       int lanes);
 template absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay<Rk4>(const VectorField& field,
                                                                         const ReplayUse& use);
+template absl::StatusOr<std::unique_ptr<LaneReplay>> MakeErkLaneReplay<Rk4>(
+    const VectorField& field);
 
 }  // namespace costate::rk
