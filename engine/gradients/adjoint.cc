@@ -23,7 +23,9 @@ absl::StatusOr<std::unique_ptr<AdjointMethod>> MakeAdjointMethod(GradientMethod 
     case GradientMethod::kBackprop:
       return OverStore(input, MakeFullStore(input));
     case GradientMethod::kCheckpointed:
+      return OverStore(input, MakeCheckpointedStore(input));
     case GradientMethod::kSegmented:
+      return OverStore(input, MakeSegmentedStore(input));
     case GradientMethod::kBacksolve:
     case GradientMethod::kInterpolating:
     case GradientMethod::kQuadrature:

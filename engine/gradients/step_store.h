@@ -39,6 +39,8 @@ class StepStore : public StepCompanion {
 
 // One for each method; `input` outlives the store.
 absl::StatusOr<std::unique_ptr<StepStore>> MakeFullStore(const AdjointInput& input);
+absl::StatusOr<std::unique_ptr<StepStore>> MakeCheckpointedStore(const AdjointInput& input);
+absl::StatusOr<std::unique_ptr<StepStore>> MakeSegmentedStore(const AdjointInput& input);
 
 }  // namespace costate
 
