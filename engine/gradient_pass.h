@@ -28,7 +28,8 @@ struct PassInput {
   TangentControl control = TangentControl::kFull;
   const AdjointOptions* adjoint = nullptr;  // of methods in reverse
   bool want_times = false;                  // derivatives to the save times too
-  std::vector<StepCompanion*> companions;   // of the forward solve, methods in reverse only
+  const DifferenceOptions* difference = nullptr;  // of methods by differences
+  std::vector<StepCompanion*> companions;   // of the forward solve
   const Cancellation* cancellation = nullptr;
   absl::Time deadline = absl::InfiniteFuture();  // of the wall budget
 };
@@ -59,13 +60,20 @@ class GradientPass {
   virtual absl::Status PullBack(absl::Span<const Cotangents> cotangents,
                                 PassGradients* gradients) = 0;
 
+  // Gradient of a loss with `value` at the saved values: its cotangents pulled back, except by
+  // methods that take differences of the loss itself.
+  virtual absl::Status Differentiate(const Loss& /*loss*/, const LossValue& value,
+                                     PassGradients* gradients) {
+    return PullBack(absl::MakeConstSpan(&value.cotangents, 1), gradients);
+  }
+
   PassPrimal& primal() { return primal_; }
 
  protected:
   PassPrimal primal_;
 };
 
-// `method` is kForward or one in reverse.
+// `method` is not kAuto.
 std::unique_ptr<GradientPass> MakeGradientPass(GradientMethod method, const PassInput& input);
 
 }  // namespace costate

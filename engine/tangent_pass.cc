@@ -73,24 +73,6 @@ class ForwardPass : public GradientPass {
   std::vector<double> terminal_;  // [n, q]
 };
 
-// |value| of each column's quantity, or 1 where that is 0; |t1 - t0| for the times.
-std::vector<double> ColumnSizes(const PassInput& input) {
-  const Problem problem = input.bound->one(input.trajectory);
-  const double span = std::fabs(problem.t1[0] - problem.t0[0]);
-  std::vector<double> sizes;
-  for (const WrtEntry& entry : *input.wrt) {
-    for (int64_t j = 0; j < entry.size; ++j) {
-      double size = span;
-      if (entry.kind == WrtEntry::Kind::kParam) size = std::fabs(problem.params[entry.offset + j]);
-      if (entry.kind == WrtEntry::Kind::kInitialState) {
-        size = std::fabs(problem.y0[entry.offset + j]);
-      }
-      sizes.push_back(size == 0 ? 1.0 : size);
-    }
-  }
-  return sizes;
-}
-
 // The scale of a direction d is that at which its largest relative change is one.
 std::vector<double> DirectionScales(const PassInput& input, int64_t num_directions,
                                     absl::Span<const double> directions) {
@@ -122,6 +104,43 @@ void Scatter(const PassInput& input, WrtEntry::Kind kind, int64_t num_directions
   });
 }
 
+}  // namespace
+
+std::unique_ptr<GradientPass> MakeForwardPass(const PassInput& input) {
+  return std::make_unique<ForwardPass>(input);
+}
+
+absl::Status CheckTangentRoom(const PassInput& input, int64_t num_directions) {
+  const VectorField& field = input.bound->model->rhs();
+  const double rows = static_cast<double>(field.num_params()) +
+                      static_cast<double>(field.num_states()) +
+                      static_cast<double>(NumColumns(*input.wrt));
+  if (8 * rows * num_directions <= static_cast<double>(limits::kMaxSavedBytes)) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat("forward tangents in ", num_directions, " directions of ", rows,
+                   " states, parameters and columns pass the limit of ", limits::kMaxSavedBytes,
+                   " bytes; use backprop, or fewer columns"));
+}
+
+std::vector<double> ColumnSizes(const PassInput& input) {
+  const Problem problem = input.bound->one(input.trajectory);
+  const double span = std::fabs(problem.t1[0] - problem.t0[0]);
+  std::vector<double> sizes;
+  for (const WrtEntry& entry : *input.wrt) {
+    for (int64_t j = 0; j < entry.size; ++j) {
+      double size = span;
+      if (entry.kind == WrtEntry::Kind::kParam) size = std::fabs(problem.params[entry.offset + j]);
+      if (entry.kind == WrtEntry::Kind::kInitialState) {
+        size = std::fabs(problem.y0[entry.offset + j]);
+      }
+      sizes.push_back(size == 0 ? 1.0 : size);
+    }
+  }
+  return sizes;
+}
+
 absl::StatusOr<TangentSeeds> MakeSeeds(const PassInput& input, int64_t num_directions,
                                        absl::Span<const double> directions) {
   const Problem problem = input.bound->one(input.trajectory);
@@ -143,26 +162,6 @@ absl::StatusOr<TangentSeeds> MakeSeeds(const PassInput& input, int64_t num_direc
   }
   Scatter(input, WrtEntry::Kind::kInitialState, num_directions, directions, &seeds.initial);
   return seeds;
-}
-
-}  // namespace
-
-std::unique_ptr<GradientPass> MakeForwardPass(const PassInput& input) {
-  return std::make_unique<ForwardPass>(input);
-}
-
-absl::Status CheckTangentRoom(const PassInput& input, int64_t num_directions) {
-  const VectorField& field = input.bound->model->rhs();
-  const double rows = static_cast<double>(field.num_params()) +
-                      static_cast<double>(field.num_states()) +
-                      static_cast<double>(NumColumns(*input.wrt));
-  if (8 * rows * num_directions <= static_cast<double>(limits::kMaxSavedBytes)) {
-    return absl::OkStatus();
-  }
-  return absl::ResourceExhaustedError(
-      absl::StrCat("forward tangents in ", num_directions, " directions of ", rows,
-                   " states, parameters and columns pass the limit of ", limits::kMaxSavedBytes,
-                   " bytes; use backprop, or fewer columns"));
 }
 
 std::vector<double> UnitDirections(int64_t columns) {
@@ -197,6 +196,7 @@ absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t nu
   const SolveOptions options = WithBudget(input);
   IntegrateHooks hooks;
   hooks.cancellation = input.cancellation;
+  hooks.companions = input.companions;
   ASSIGN_OR_RETURN(TangentResult result, SolveWithTangents(input.bound->one(input.trajectory),
                                                            options, seeds, input.control, hooks));
   TangentPass pass;

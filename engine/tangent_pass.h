@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/gradient_pass.h"
+#include "engine/gradients/forward.h"
 
 namespace costate {
 
@@ -26,6 +27,13 @@ absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t nu
 
 // RESOURCE_EXHAUSTED when that many directions cannot be held.
 absl::Status CheckTangentRoom(const PassInput& input, int64_t num_directions);
+
+// The seeds of tangents in those directions.
+absl::StatusOr<TangentSeeds> MakeSeeds(const PassInput& input, int64_t num_directions,
+                                       absl::Span<const double> directions);
+
+// |value| of each column's quantity, or 1 where that is 0; |t1 - t0| for the times. [q]
+std::vector<double> ColumnSizes(const PassInput& input);
 
 // The unit directions, [q, q].
 std::vector<double> UnitDirections(int64_t columns);

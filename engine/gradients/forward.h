@@ -37,6 +37,9 @@ struct TangentStats {
   double max_error_ratio = 0;         // largest scaled tangent error of an accepted step
   double error_ratio_quantile90 = 0;  // over accepted steps (the maximum under 50 steps)
   double share_above_one = 0;         // of accepted steps
+  // Largest scale_q |S_q| / |y| at the end of a step, over columns (Euclidean norms), and its time.
+  double amplification = 0;
+  double amplification_time = 0;
 };
 
 struct TangentResult {

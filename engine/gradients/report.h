@@ -43,15 +43,20 @@ struct ReportThresholds {
   double loose_growth = 1;          // TOLERANCE TOO LOOSE above: sigma * rtol
   double tangent_error = 0.02;      // UNCONTROLLED above: rtol * 90 % quantile of the ratio
   double zero = 1;                  // NOT DISTINGUISHABLE at or below: |p*g| / |p*error|
+  // NOT DISTINGUISHABLE too at or below: |p*g| / |p*plain_difference|, since then most of the
+  // gradient is owed to which steps were taken.
+  double steps_decide = 1.25;
   double data_noise = 3;            // DATA AT SOLVER NOISE at or below: |residual| / |dy|
   double stiff_share = 0.3;         // STABILITY-LIMITED above
   double stability_fraction = 0.7;  // of the stability limit: a step "near" it
   double rough = 0.05;              // ROUGH above: |p*error| / |p*g|
   double floor_factor = 3;          // error_j >= this times the noise floor
+  double tangent_factor = 3;        // error_j >= this times rtol * 90 % quantile * |g_j|
+  double growth_alert = 1e6;        // transient amplification above which growth is looked at
 };
 
-// What was run, in the order of numerics: cost in plain solves of the same problem, measured by
-// evaluations of the right-hand side and its products.
+// What was run. Cost in plain solves of the same problem, by calls of the right-hand side and of
+// its products; a call of a product serves a whole block of tangents or cotangents.
 enum class Check {
   kLossMismatch,
   kNoiseFloor,
@@ -77,7 +82,7 @@ struct ReportOptions {
   bool second_method = false;           // a method of another family over the same steps
   bool directional_difference = false;  // central difference along a random direction, fresh grids
   bool growth = false;                  // singular value of the flow map by Lanczos
-  bool linear_range = false;            // how far p may move before the gradient is wrong
+  bool linear_range = false;            // how far p may move before the gradient is 1 % wrong
 };
 
 // One gradient's statement of trust. NaN (kNotComputed) where a figure was not asked for or has no
@@ -90,7 +95,15 @@ struct GradientReport {
   // Error of the gradient.
   std::vector<double> abs_error;       // per component
   std::vector<double> digits;          // -log10(abs_error / |g|)
-  std::vector<double> noise_floor;     // |S_j' H dy|, the part due to errors of the saved values
+  // Whether refinement or a second method measured it. If not, it is an order of magnitude, from
+  // the noise floor and the errors of the tangents.
+  bool error_measured = false;
+  // |S_j' (c(y) - c(y - dy))| with the loss's cotangents c: S_j' H dy without linearising. The
+  // part due to errors of the saved values; 0 for a linear loss.
+  std::vector<double> noise_floor;
+  // The same for the saved values of the plain solve instead of better ones: what the gradient
+  // owes to its own choice of steps.
+  std::vector<double> plain_difference;
   double scaled_norm = kNotComputed;   // |p*g|
   double scaled_error = kNotComputed;  // |p*error|
   double cosine_uncertainty = kNotComputed;  // |p*error| / |p*g|
@@ -120,8 +133,9 @@ struct GradientReport {
   GradientMethod second_method = GradientMethod::kAuto;
   double directional_derivative = kNotComputed;  // v'g
   double directional_difference = kNotComputed;  // (L(p + dv) - L(p - dv)) / 2d
-  double directional_noise = kNotComputed;       // what rounding and steps make of the latter
-  double growth = kNotComputed;                  // largest singular value of dy(t1)/dy(t0)
+  double directional_noise = kNotComputed;       // error of the latter: noise and truncation
+  // Largest singular value of dy(t1)/dy(t0), states in units of atol/rtol + max |y_i(t)|.
+  double growth = kNotComputed;
   double lyapunov = kNotComputed;                // ln(growth) / |t1 - t0|
   double transient = kNotComputed;               // max over saved t, j of |p_j S_j| / |y|
   double transient_time = kNotComputed;
@@ -141,9 +155,14 @@ struct ReportContext {
   double rtol = kNotComputed;  // NaN with fixed steps
 };
 
-// Fills abs_error, digits, scaled_norm, scaled_error, cosine_uncertainty, verdict, summary and
-// advice from the other figures. error_j = max(refinement_j, 3 floor_j) with refinement; else
-// second_method_j (if any) + 3 floor_j; with neither refinement nor floor: unknown.
+// Fills abs_error, error_measured, digits, scaled_norm, scaled_error, cosine_uncertainty, verdict,
+// summary and advice from the other figures:
+//   with refinement:     error_j = max(refinement_j, 3 floor_j)
+//   with second method:  error_j = second_method_j + 3 floor_j
+//   else:                error_j = 3 floor_j + 3 rtol quantile |g_j|, an order of magnitude
+// and where the steps decide (ReportThresholds::steps_decide), at least plain_difference_j.
+// Without any of these the error stays unknown. |p*error| is at least what the directional
+// difference shows: E (v'e)^2 = |e|^2 / q over directions of random signs.
 void Judge(const ReportContext& context, GradientReport* report,
            const ReportThresholds& thresholds = {});
 

@@ -43,6 +43,14 @@ void AddSquaredRatios(const LaneArrays& arrays, int64_t n, double rtol, double* 
   }
 }
 
+// sum[w] = sum of squares over the elements of lane w.
+template <int W>
+void SquaredNorms(const double* arrays, int64_t n, double* sum) {
+  for (int64_t at = 0; at < n * W; at += W) {
+    for (int w = 0; w < W; ++w) sum[w] += arrays[at + w] * arrays[at + w];
+  }
+}
+
 }  // namespace
 
 TangentCompanion::TangentCompanion(const Problem& problem, const SolveOptions& options,
@@ -55,7 +63,8 @@ TangentCompanion::TangentCompanion(const Problem& problem, const SolveOptions& o
       fsal_(GetMethodInfo(options.method).fsal),
       has_error_(options.control.kind == StepControl::Kind::kAdaptive &&
                  GetMethodInfo(options.method).error_order > 0),
-      judges_(has_error_ && control == TangentControl::kFull) {}
+      judges_(has_error_ && control == TangentControl::kFull),
+      scale_(seeds.scale) {}
 
 absl::StatusOr<std::unique_ptr<TangentCompanion>> TangentCompanion::Create(
     const Problem& problem, const SolveOptions& options, const TangentSeeds& seeds,
@@ -197,6 +206,25 @@ double TangentCompanion::ErrorRatio(const Block& block) const {
   return std::sqrt(largest / static_cast<double>(n_));
 }
 
+void TangentCompanion::MeasureAmplification(const StepRecord& step, const double* y_new) {
+  double state = 0;
+  for (int64_t i = 0; i < n_; ++i) state += y_new[i] * y_new[i];
+  if (!(state > 0)) return;
+  for (const Block& block : blocks_) {
+    double sum[kMaxLanes] = {};
+    if (lanes_ == 8) SquaredNorms<8>(block.next.data(), n_, sum);
+    if (lanes_ == 4) SquaredNorms<4>(block.next.data(), n_, sum);
+    if (lanes_ == 2) SquaredNorms<2>(block.next.data(), n_, sum);
+    if (lanes_ == 1) SquaredNorms<1>(block.next.data(), n_, sum);
+    for (int64_t w = 0; w < block.columns; ++w) {
+      const double amplification = scale_[block.first_column + w] * std::sqrt(sum[w] / state);
+      if (!(amplification > amplification_)) continue;
+      amplification_ = amplification;
+      amplification_time_ = step.t_next;
+    }
+  }
+}
+
 absl::Status TangentCompanion::Begin(double /*t0*/, const double* y0) {
   last_state_.assign(y0, y0 + n_);
   return absl::OkStatus();
@@ -212,6 +240,7 @@ absl::Status TangentCompanion::Accept(const StepRecord& step, const double* y_ne
                                       absl::Span<const double> saved_theta) {
   if (!judges_) tried_ratio_ = Try(step);
   if (has_error_) ratios_.push_back(tried_ratio_);
+  MeasureAmplification(step, y_new);
   if (options_.save.kind == SaveAt::Kind::kSteps) {
     RETURN_IF_ERROR(CheckRoom(rows_ + static_cast<int64_t>(saved_theta.size())));
   }
@@ -267,6 +296,8 @@ TangentResult TangentCompanion::Take(Trajectory trajectory) && {
   for (const Block& block : blocks_) {
     result.stats.jvp_evaluations += block.replay->jvp_evaluations();
   }
+  result.stats.amplification = amplification_;
+  result.stats.amplification_time = amplification_time_;
   if (!ratios_.empty()) {
     result.stats.max_error_ratio = *std::max_element(ratios_.begin(), ratios_.end());
     const auto above =

@@ -60,6 +60,7 @@ class TangentCompanion : public StepCompanion {
   // Tangents of the tried step in all blocks; the largest error ratio over columns.
   double Try(const StepRecord& step);
   double ErrorRatio(const Block& block) const;
+  void MeasureAmplification(const StepRecord& step, const double* y_new);
   bool IsFirst(const StepRecord& step) const;
   bool IsLast(const StepRecord& step) const;
   void SaveRow(const StepRecord& step, double theta);
@@ -79,6 +80,9 @@ class TangentCompanion : public StepCompanion {
   bool slope_known_ = false;          // Block::slope holds
   double tried_ratio_ = 0;
   std::vector<double> ratios_;      // of accepted steps
+  std::vector<double> scale_;       // [C]
+  double amplification_ = 0;
+  double amplification_time_ = 0;
   int64_t rows_ = 0;                // saved so far
   std::vector<double> tangents_;    // [rows, n, C]
   std::vector<double> last_state_;  // [n]

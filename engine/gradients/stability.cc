@@ -1,0 +1,40 @@
+#include "engine/gradients/stability.h"
+
+#include <cmath>
+#include <vector>
+
+#include "engine/solvers/rk/erk.h"
+
+namespace costate {
+namespace {
+
+constexpr double kScanStep = 1e-3;
+constexpr double kFarthest = 100;
+constexpr double kRounding = 1e-9;  // |R| = 1 at the origin, give or take
+
+// R(z), stage by stage.
+double StabilityFunction(const rk::TableauView& table, double z) {
+  const int stages = table.info.stages;
+  std::vector<double> k(stages);
+  double result = 1;
+  for (int i = 0; i < stages; ++i) {
+    double y = 1;
+    for (int j = 0; j < i; ++j) y += table.a[i * table.rows + j] * k[j];
+    k[i] = z * y;
+    result += table.b[i] * k[i];
+  }
+  return result;
+}
+
+}  // namespace
+
+double RealStabilityLimit(Method method) {
+  const rk::TableauView table = rk::GetTableau(method);
+  double x = 0;
+  while (x < kFarthest && std::fabs(StabilityFunction(table, -(x + kScanStep))) <= 1 + kRounding) {
+    x += kScanStep;
+  }
+  return x;
+}
+
+}  // namespace costate

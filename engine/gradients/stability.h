@@ -1,0 +1,15 @@
+// How far a method's steps may go on stiff problems.
+#ifndef COSTATE_ENGINE_GRADIENTS_STABILITY_H_
+#define COSTATE_ENGINE_GRADIENTS_STABILITY_H_
+
+#include "engine/solvers/problem.h"
+
+namespace costate {
+
+// The largest x with |R(-z)| <= 1 for all z in [0, x], R the stability function of the method,
+// R(z) = 1 + z b' (I - z A)^-1 1: the step limit h |lambda| for decaying modes. To 1e-3.
+double RealStabilityLimit(Method method);
+
+}  // namespace costate
+
+#endif  // COSTATE_ENGINE_GRADIENTS_STABILITY_H_
