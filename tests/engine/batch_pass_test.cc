@@ -1,0 +1,114 @@
+// A batch differentiated in lanes: each trajectory has the bits it has alone.
+#include "engine/batch_pass.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/engine/engine_fixture.h"
+
+namespace costate {
+namespace {
+
+using ::costate::testing::Batch;
+using ::costate::testing::CompileProblem;
+using ::costate::testing::CompileText;
+using ::costate::testing::Scalar;
+using ::costate::testing::Simulate;
+using ::costate::testing::Squares;
+using ::costate::testing::TestEngine;
+
+// An output of a parameter and of time, initial values from a parameter, and all kinds of columns.
+constexpr char kModel[] =
+    "model m\nparam a = 1.5\nparam k = 1\nstate y = a\nstate z = 0.5\n"
+    "y' = -k*y*z + sin(t)\nz' = y - a*z\noutput u = k*y + t*z\n";
+
+GradientRequest Request(int64_t batch) {
+  GradientRequest request;
+  request.simulation = Simulate(CompileText(kModel), 0, 2, 1e-7, 1e-9);
+  std::vector<double> rates, starts, ends;
+  for (int64_t b = 0; b < batch; ++b) {
+    rates.push_back(0.5 + 0.1 * static_cast<double>(b));
+    starts.push_back(0.02 * static_cast<double>(b));
+    ends.push_back(2 + 0.3 * static_cast<double>((b * 7) % 5));
+  }
+  request.simulation.params = {Batch("k", rates)};
+  request.simulation.t0 = starts;
+  request.simulation.t1 = ends;
+  request.loss = Squares({Channel::Kind::kOutput, 0}, {0.9, 1.2, 1.2, 1.9}, {0.3, 0.2, 0.1, 0.5});
+  request.loss.terms.emplace_back(Terminal{.state = {1, -2}, .output = {0.5}});
+  request.wrt = {"k", "a", "z", "t0", "t1"};
+  request.gradient.method = GradientMethod::kBackprop;
+  request.gradient.want_times = true;
+  return request;
+}
+
+GradientRequest Only(const GradientRequest& batch, int64_t b) {
+  GradientRequest one = batch;
+  one.simulation.params = {Scalar("k", batch.simulation.params[0].values[b])};
+  one.simulation.t0 = {batch.simulation.t0[b]};
+  one.simulation.t1 = {batch.simulation.t1[b]};
+  return one;
+}
+
+void ExpectEachAsAlone(const GradientRequest& request, int64_t batch) {
+  const auto together = TestEngine().Differentiate(request);
+  ASSERT_TRUE(together.ok()) << together.status();
+  ASSERT_EQ(together->trajectories.size(), static_cast<size_t>(batch));
+  for (int64_t b = 0; b < batch; ++b) {
+    const auto alone = TestEngine().Differentiate(Only(request, b));
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    const auto& mine = together->trajectories[b];
+    const auto& own = alone->trajectories[0];
+    EXPECT_EQ(mine.loss, own.loss) << b;
+    EXPECT_EQ(mine.gradient, own.gradient) << b;
+    EXPECT_EQ(mine.times, own.times) << b;
+    EXPECT_EQ(mine.saved.states, own.saved.states) << b;
+    EXPECT_EQ(mine.saved.outputs, own.saved.outputs) << b;
+    EXPECT_EQ(mine.stats.solve.accepted_steps, own.stats.solve.accepted_steps) << b;
+    EXPECT_EQ(mine.stats.adjoint.replayed_steps, own.stats.adjoint.replayed_steps) << b;
+  }
+}
+
+TEST(BatchPass, EachTrajectoryAsAlone) { ExpectEachAsAlone(Request(37), 37); }
+
+TEST(BatchPass, EachAsAloneWhenTheBudgetHoldsFew) {
+  GradientRequest request = Request(37);
+  const auto all = TestEngine().Differentiate(request);
+  ASSERT_TRUE(all.ok()) << all.status();
+  int64_t largest = 0;
+  for (const auto& one : all->trajectories) {
+    largest = std::max(largest, one.stats.adjoint.peak_stored_bytes);
+  }
+  request.gradient.adjoint.memory_budget = 3 * largest;
+  ExpectEachAsAlone(request, 37);
+  request.gradient.adjoint.memory_budget = largest / 2;
+  EXPECT_EQ(TestEngine().Differentiate(request).status().code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
+TEST(BatchPass, OneThatEndsEarlyLeavesTheOthers) {
+  GradientRequest request;
+  request.simulation = Simulate(CompileText("model b\nparam a = 1\nstate y = a\ny' = y^2\n"), 0, 1);
+  request.simulation.params = {
+      Batch("a", {0.5, 0.25, 2.0, 0.1, 0.9, 0.3, 1.5, 0.2, 0.4, 0.6, 3.0, 0.7})};
+  request.loss.terms.emplace_back(Terminal{.state = {1}, .output = {}});
+  request.gradient.method = GradientMethod::kBackprop;
+  const auto result = TestEngine().Differentiate(request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  for (size_t b = 0; b < result->trajectories.size(); ++b) {
+    const double a = request.simulation.params[0].values[b];
+    const auto& one = result->trajectories[b];
+    if (a > 1) {
+      EXPECT_NE(one.termination.reason, Termination::Reason::kReachedEnd) << a;
+      EXPECT_TRUE(std::isnan(one.loss) && std::isnan(one.gradient[0])) << a;
+    } else {
+      EXPECT_NEAR(one.gradient[0], 1 / ((1 - a) * (1 - a)), 1e-3 / ((1 - a) * (1 - a))) << a;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace costate
