@@ -12,6 +12,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/gradient_pass.h"
 #include "engine/map_rows.h"
+#include "engine/prepare_loss.h"
 #include "engine/solve.h"
 
 namespace costate {
@@ -50,7 +51,8 @@ absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
   RETURN_IF_ERROR(pass->Solve());
   PassPrimal& primal = pass->primal();
   if (primal.reached()) {
-    const LossValue value = EvaluateLoss(loss, primal.values);
+    const LossValue value =
+        EvaluateLoss(loss, primal.values, input.bound->one(input.trajectory).params);
     if (!std::isnan(value.value)) {
       PassGradients gradients;
       RETURN_IF_ERROR(pass->PullBack(absl::MakeConstSpan(&value.cotangents, 1), &gradients));
@@ -147,7 +149,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
                                                        const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
   const absl::Time deadline = DeadlineOf(request.simulation.options);
-  ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation));
+  ASSIGN_OR_RETURN(BoundSimulation bound, Bind(request.simulation));
   GradientResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
   RETURN_IF_ERROR(CheckSpans(bound, result.wrt));
@@ -156,6 +158,8 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
                    ResolveOptions(request.simulation, bound,
                                   SaveAtLossTimes({&request.loss}, bound.t1[0] < bound.t0[0])));
   RETURN_IF_ERROR(CheckSavedRoom(bound, resolved.options.save));
+  ASSIGN_OR_RETURN(const PreparedLoss prepared,
+                   PrepareLoss(request.loss, &bound, &resolved.options));
   const int64_t columns = NumColumns(result.wrt);
   RETURN_IF_ERROR(CheckGradientRoom(bound.num_trajectories, columns));
   result.method = ChooseGradientMethod(request.gradient.method, bound, columns,
@@ -166,6 +170,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
       result.timing.compile,
       PrepareGradientKernels(bound, result.method,
                              static_cast<int64_t>(resolved.options.save.times.size())));
+  result.timing.compile += prepared.compile;
   PassInput input;
   input.bound = &bound;
   input.options = &resolved.options;
@@ -178,7 +183,9 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   result.trajectories.reserve(bound.num_trajectories);
   for (input.trajectory = 0; input.trajectory < bound.num_trajectories; ++input.trajectory) {
     ASSIGN_OR_RETURN(GradientResult::PerTrajectory one,
-                     DifferentiateOne(request.loss, result.method, input));
+                     DifferentiateOne(prepared.loss, result.method, input));
+    prepared.Hide(&one.saved);
+    prepared.Hide(&one.termination);
     result.trajectories.push_back(std::move(one));
   }
   result.resolution = std::move(resolved.resolution);

@@ -18,6 +18,7 @@
 #include "absl/types/span.h"
 #include "engine/base/cancellation.h"
 #include "engine/base/limits.h"
+#include "engine/base/named_array.h"
 #include "engine/gradients/adjoint.h"
 #include "engine/gradients/forward.h"
 #include "engine/gradients/loss.h"
@@ -29,6 +30,8 @@
 #include "engine/solvers/vector_field.h"
 
 namespace costate {
+
+class DerivedCode;
 
 // A verified model with its maps. Kernels are built at first use and shared by all holders. A
 // model may outlive the engine that made it.
@@ -42,15 +45,8 @@ class Model {
   // n values from (t0, -, p); its num_states() is 0.
   virtual const DifferentiableMap& init() const = 0;
   virtual const DifferentiableMap& outputs() const = 0;
-};
-
-// A replacement for some elements of p, or of the initial state, by the name of its tensor.
-// `values` is row-major and finite: the tensor's shape, or with a leading batch axis [B, shape].
-// Values of a parameter outside its declared bounds are refused.
-struct NamedArray {
-  std::string name;
-  std::vector<int64_t> shape;
-  std::vector<double> values;
+  // What was compiled from this model on demand: see derived_code.h.
+  virtual const DerivedCode& derived() const = 0;
 };
 
 // Common to all requests that integrate. Times may be batched like any value: [1] or [B]. All
@@ -58,6 +54,9 @@ struct NamedArray {
 //
 // Meaning is checked here and nowhere below. Errors are INVALID_ARGUMENT with a field path in the
 // words of the wire: t0, t1, params[i].name, params[i].array, initial_state[i]..., options....
+//
+// Arrays replace elements of p, or of the initial state, by the name of their tensor; they have its
+// shape, or [B, shape]. Values of a parameter outside its declared bounds are refused.
 struct Simulation {
   std::shared_ptr<const Model> model;
   std::vector<double> t0 = {0};

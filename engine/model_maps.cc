@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/autodiff/autodiff.h"
 #include "engine/base/status_macros.h"
+#include "engine/derived_code.h"
 #include "engine/tensor_index.h"
 
 namespace costate {
@@ -37,13 +38,15 @@ class ModelImpl : public Model {
         resource_name_(std::move(resource_name)),
         rhs_(ir_.rhs, evaluator, &ir_.states),
         init_(WithEmptyState(ir_.init), evaluator),
-        outputs_(ir_.output_map, evaluator) {}
+        outputs_(ir_.output_map, evaluator),
+        derived_(std::move(evaluator)) {}
 
   const ModelIr& ir() const override { return ir_; }
   const std::string& resource_name() const override { return resource_name_; }
   const VectorField& rhs() const override { return rhs_; }
   const DifferentiableMap& init() const override { return init_; }
   const DifferentiableMap& outputs() const override { return outputs_; }
+  const DerivedCode& derived() const override { return derived_; }
 
  private:
   const ModelIr ir_;
@@ -51,6 +54,7 @@ class ModelImpl : public Model {
   const FunctionMap rhs_;
   const FunctionMap init_;
   const FunctionMap outputs_;
+  const DerivedCode derived_;
 };
 
 }  // namespace

@@ -60,14 +60,16 @@ absl::StatusOr<StateLoss> PullBackOutputs(const PassInput& input, const SavedVal
   loss.saved.resize(values.states.size());
   loss.terminal = cotangents.terminal_state;
   loss.terminal.resize(values.terminal_state.size());
+  loss.params = cotangents.params;
   loss.params.resize(problem.params.size());
+  if (input.want_times) loss.times = cotangents.times;
   if (!cotangents.outputs.empty()) {
     const MapPoints rows = {.rows = static_cast<int64_t>(values.times.size()),
                             .t = values.times.data(),
                             .y = values.states.data(),
                             .p = problem.params.data(),
                             .cancellation = input.cancellation};
-    if (input.want_times) loss.times.assign(values.times.size(), 0.0);
+    if (input.want_times) loss.times.resize(values.times.size());
     RETURN_IF_ERROR(TransposeRows(model.outputs(), rows, cotangents.outputs.data(),
                                   input.want_times ? loss.times.data() : nullptr, loss.saved.data(),
                                   loss.params.data()));

@@ -25,9 +25,9 @@ absl::Status FillPrimal(const PassInput& input, Trajectory trajectory,
 struct StateLoss {
   std::vector<double> saved;     // [K, n]
   std::vector<double> terminal;  // [n]
-  std::vector<double> params;    // [m], through the output map
+  std::vector<double> params;    // [m], the loss's own and through the output map
   double t1 = 0;                 // through the output map at t1
-  std::vector<double> times;     // [K], through the output map; empty: none
+  std::vector<double> times;     // [K], like params; empty: none
 };
 absl::StatusOr<StateLoss> PullBackOutputs(const PassInput& input, const SavedValues& values,
                                           const Cotangents& cotangents);

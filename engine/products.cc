@@ -44,8 +44,9 @@ absl::Status ValidateCotangents(const std::vector<Loss>& cotangents, const Probl
                      model.outputs().num_values(), path);
     RETURN_IF_ERROR(status);
     for (size_t i = 0; i < cotangents[v].terms.size(); ++i) {
-      if (!std::holds_alternative<LeastSquares>(cotangents[v].terms[i])) continue;
-      return FieldError(absl::StrCat(path, ".terms[", i, "]"), "least squares",
+      const auto& term = cotangents[v].terms[i];
+      if (std::holds_alternative<Linear>(term) || std::holds_alternative<Terminal>(term)) continue;
+      return FieldError(absl::StrCat(path, ".terms[", i, "]"), "a term of another kind",
                         "a linear or terminal term");
     }
   }
@@ -80,7 +81,8 @@ absl::Status RunVjp(const VjpRequest& request, const PassInput& input, VjpResult
     std::vector<Cotangents> cotangents;
     std::vector<double> values;
     for (const Loss& loss : request.cotangents) {
-      LossValue value = EvaluateLoss(loss, primal.values);
+      LossValue value =
+          EvaluateLoss(loss, primal.values, input.bound->one(input.trajectory).params);
       cotangents.push_back(std::move(value.cotangents));
       values.push_back(value.value);
     }

@@ -8,6 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
+#include "engine/gradients/expression_term.h"
+#include "engine/gradients/row_finder.h"
 
 namespace costate {
 namespace {
@@ -99,15 +101,38 @@ absl::Status CheckTerminal(const std::string& path, const Terminal& term, int64_
   return CheckWeights(absl::StrCat(path, ".output"), term.output, num_outputs, true);
 }
 
+absl::Status CheckExpression(const std::string& path, const ExpressionLoss& term, double t0,
+                             double t1) {
+  if (term.times.empty()) {
+    return FieldError(absl::StrCat(path, ".times"), "none", "at least one time");
+  }
+  RETURN_IF_ERROR(CheckTimes(path, term.times, t0, t1));
+  for (size_t d = 0; d < term.data.size(); ++d) {
+    const NamedArray& array = term.data[d];
+    const std::string field = absl::StrCat(path, ".data[", d, "].array");
+    double elements = 1;
+    for (int64_t extent : array.shape) {
+      if (extent < 1) return FieldError(field, absl::StrCat("an extent of ", extent), "at least 1");
+      elements *= static_cast<double>(extent);
+    }
+    if (elements != static_cast<double>(array.values.size())) {
+      return FieldError(field, absl::StrCat(array.values.size(), " values"),
+                        absl::StrCat(elements, " for its shape"));
+    }
+    for (size_t i = 0; i < array.values.size(); ++i) {
+      if (!std::isinf(array.values[i])) continue;
+      return FieldError(absl::StrCat(field, "[", i, "]"), absl::StrCat(array.values[i]),
+                        "a finite number, or NaN");
+    }
+  }
+  return absl::OkStatus();
+}
+
 // Adds up a loss over one set of saved values.
 class Accumulator {
  public:
-  explicit Accumulator(const SavedValues& saved)
-      : saved_(saved),
-        rows_(saved.times.size()),
-        n_(rows_ == 0 ? saved.terminal_state.size() : saved.states.size() / rows_),
-        k_(rows_ == 0 ? saved.terminal_output.size() : saved.outputs.size() / rows_),
-        descending_(rows_ > 1 && saved.times.back() < saved.times.front()) {}
+  Accumulator(const SavedValues& saved, absl::Span<const double> params)
+      : saved_(saved), params_(params), rows_(saved), n_(rows_.num_states), k_(rows_.num_outputs) {}
 
   void Add(const LeastSquares& term) {
     const bool is_state = term.channel.kind == Channel::Kind::kState;
@@ -116,7 +141,7 @@ class Accumulator {
     std::vector<double>& cotangent = is_state ? states() : outputs();
     for (size_t i = 0; i < term.times.size(); ++i) {
       if (std::isnan(term.values[i])) continue;
-      const size_t at = Row(term.times[i]) * width + static_cast<size_t>(term.channel.index);
+      const size_t at = rows_.Find(term.times[i]) * width + static_cast<size_t>(term.channel.index);
       const double sigma = term.sigma.size() == 1 ? term.sigma[0] : term.sigma[i];
       const double residual = (values[at] - term.values[i]) / sigma;
       result_.value += term.half ? 0.5 * residual * residual : residual * residual;
@@ -126,7 +151,7 @@ class Accumulator {
 
   void Add(const Linear& term) {
     for (size_t i = 0; i < term.times.size(); ++i) {
-      const size_t row = Row(term.times[i]);
+      const size_t row = rows_.Find(term.times[i]);
       if (!term.states.empty()) {
         AddRow(&term.states[i * n_], n_, &saved_.states[row * n_], &states()[row * n_]);
       }
@@ -150,6 +175,13 @@ class Accumulator {
     }
   }
 
+  void Add(const ExpressionLoss& term) {
+    result_.value += EvaluateExpression(term, saved_, params_, &rows_, &result_.cotangents);
+  }
+
+  // Not prepared: nothing is known of it.
+  void Add(const IntegralLoss&) { result_.value = std::numeric_limits<double>::quiet_NaN(); }
+
   LossValue Take() && { return std::move(result_); }
 
  private:
@@ -170,28 +202,19 @@ class Accumulator {
     }
   }
 
-  // The row of saved time t, which exists. Terms usually ask in order: try the next row first.
-  size_t Row(double t) {
-    const std::vector<double>& times = saved_.times;
-    if (row_ < rows_ && times[row_] == t) return row_;
-    if (row_ + 1 < rows_ && times[row_ + 1] == t) return ++row_;
-    const auto before = [this](double a, double b) { return descending_ ? a > b : a < b; };
-    row_ = std::lower_bound(times.begin(), times.end(), t, before) - times.begin();
-    return row_;
-  }
-
   const SavedValues& saved_;
-  const size_t rows_;
+  const absl::Span<const double> params_;
+  RowFinder rows_;
   const size_t n_;
   const size_t k_;
-  const bool descending_;
-  size_t row_ = 0;
   LossValue result_;
 };
 
 const std::vector<double>* TermTimes(const LeastSquares& term) { return &term.times; }
 const std::vector<double>* TermTimes(const Linear& term) { return &term.times; }
 const std::vector<double>* TermTimes(const Terminal&) { return nullptr; }
+const std::vector<double>* TermTimes(const ExpressionLoss& term) { return &term.times; }
+const std::vector<double>* TermTimes(const IntegralLoss&) { return nullptr; }
 
 }  // namespace
 
@@ -222,16 +245,21 @@ absl::Status ValidateLoss(const Loss& loss, double t0, double t1, int64_t num_st
       status = CheckLeastSquares(path, *squares, t0, t1, num_states, num_outputs);
     } else if (const auto* linear = std::get_if<Linear>(&loss.terms[i])) {
       status = CheckLinear(path, *linear, t0, t1, num_states, num_outputs);
+    } else if (const auto* terminal = std::get_if<Terminal>(&loss.terms[i])) {
+      status = CheckTerminal(path, *terminal, num_states, num_outputs);
+    } else if (const auto* expression = std::get_if<ExpressionLoss>(&loss.terms[i])) {
+      status = CheckExpression(absl::StrCat(path, ".expression"), *expression, t0, t1);
     } else {
-      status = CheckTerminal(path, std::get<Terminal>(loss.terms[i]), num_states, num_outputs);
+      status = absl::OkStatus();  // the text is all there is to an integral
     }
     RETURN_IF_ERROR(status);
   }
   return absl::OkStatus();
 }
 
-LossValue EvaluateLoss(const Loss& loss, const SavedValues& saved) {
-  Accumulator sum(saved);
+LossValue EvaluateLoss(const Loss& loss, const SavedValues& saved,
+                       absl::Span<const double> params) {
+  Accumulator sum(saved, params);
   for (const auto& term : loss.terms) {
     std::visit([&sum](const auto& concrete) { sum.Add(concrete); }, term);
   }

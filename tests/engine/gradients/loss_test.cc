@@ -50,7 +50,7 @@ TEST(EvaluateLoss, LeastSquaresOfAnOutput) {
   // ((5-3)/2)^2 + ((7-10)/0.5)^2 = 1 + 36
   Loss loss;
   loss.terms.push_back(Squares(Channel::Kind::kOutput, 0, {0, 2}, {3, 10}, {2, 0.5}));
-  const LossValue value = EvaluateLoss(loss, Saved());
+  const LossValue value = EvaluateLoss(loss, Saved(), {});
   EXPECT_EQ(value.value, 37);
   EXPECT_THAT(value.cotangents.outputs, ElementsAre(2 * 1 / 2.0, 0, 2 * -6 / 0.5));
   EXPECT_THAT(value.cotangents.states, IsEmpty());
@@ -59,7 +59,7 @@ TEST(EvaluateLoss, LeastSquaresOfAnOutput) {
 TEST(EvaluateLoss, HalfOfLeastSquares) {
   Loss loss;
   loss.terms.push_back(Squares(Channel::Kind::kState, 1, {1}, {16}, {2}, true));
-  const LossValue value = EvaluateLoss(loss, Saved());
+  const LossValue value = EvaluateLoss(loss, Saved(), {});
   EXPECT_EQ(value.value, 2);  // 1/2 (4/2)^2
   EXPECT_THAT(value.cotangents.states, ElementsAre(0, 0, 0, 1, 0, 0));
 }
@@ -67,7 +67,7 @@ TEST(EvaluateLoss, HalfOfLeastSquares) {
 TEST(EvaluateLoss, SkipsMissingDataAndAddsRepeats) {
   Loss loss;
   loss.terms.push_back(Squares(Channel::Kind::kState, 0, {2, 0, 2, 1}, {1, kNaN, 5, kNaN}));
-  const LossValue value = EvaluateLoss(loss, Saved());
+  const LossValue value = EvaluateLoss(loss, Saved(), {});
   EXPECT_EQ(value.value, 4 + 4);
   EXPECT_THAT(value.cotangents.states, ElementsAre(0, 0, 0, 0, 2 * 2 + 2 * -2, 0));
 }
@@ -77,7 +77,7 @@ TEST(EvaluateLoss, TermsAddUp) {
   loss.terms.push_back(Linear{.times = {2, 1}, .states = {1, 0, 0, 2}, .outputs = {3, 4}});
   loss.terms.push_back(Terminal{.state = {1, -1}, .output = {0.5}});
   loss.terms.push_back(Squares(Channel::Kind::kState, 0, {1}, {0}));
-  const LossValue value = EvaluateLoss(loss, Saved());
+  const LossValue value = EvaluateLoss(loss, Saved(), {});
   EXPECT_EQ(value.value, (3 + 3 * 7 + 2 * 20 + 4 * 6) + (4 - 40 + 0.5 * 8) + 4);
   EXPECT_THAT(value.cotangents.states, ElementsAre(0, 0, 4, 2, 1, 0));
   EXPECT_THAT(value.cotangents.outputs, ElementsAre(0, 4, 3));
@@ -90,8 +90,8 @@ TEST(EvaluateLoss, FindsTimesOfABackwardSolve) {
   saved.times = {2, 1, 0};
   Loss loss;
   loss.terms.push_back(Squares(Channel::Kind::kOutput, 0, {0, 1, 2}, {0, 0, 0}));
-  EXPECT_EQ(EvaluateLoss(loss, saved).value, 25 + 36 + 49);
-  EXPECT_THAT(EvaluateLoss(loss, saved).cotangents.outputs, ElementsAre(10, 12, 14));
+  EXPECT_EQ(EvaluateLoss(loss, saved, {}).value, 25 + 36 + 49);
+  EXPECT_THAT(EvaluateLoss(loss, saved, {}).cotangents.outputs, ElementsAre(10, 12, 14));
 }
 
 TEST(EvaluateLoss, IsNaNOnlyWhereANeededValueIs) {
@@ -99,13 +99,13 @@ TEST(EvaluateLoss, IsNaNOnlyWhereANeededValueIs) {
   saved.states[4] = kNaN;  // state 0 at the last time
   Loss needs;
   needs.terms.push_back(Squares(Channel::Kind::kState, 0, {0, 2}, {0, 0}));
-  EXPECT_TRUE(std::isnan(EvaluateLoss(needs, saved).value));
+  EXPECT_TRUE(std::isnan(EvaluateLoss(needs, saved, {}).value));
   Loss missing;
   missing.terms.push_back(Squares(Channel::Kind::kState, 0, {0, 2}, {0, kNaN}));
-  EXPECT_EQ(EvaluateLoss(missing, saved).value, 1);
+  EXPECT_EQ(EvaluateLoss(missing, saved, {}).value, 1);
   Loss weightless;
   weightless.terms.push_back(Linear{.times = {2}, .states = {0, 1}, .outputs = {}});
-  EXPECT_EQ(EvaluateLoss(weightless, saved).value, 30);
+  EXPECT_EQ(EvaluateLoss(weightless, saved, {}).value, 30);
 }
 
 struct BadLoss {
