@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/gradients/continuous_adjoint.h"
 #include "engine/gradients/discrete_adjoint.h"
 #include "engine/gradients/step_store.h"
 
@@ -27,9 +28,13 @@ absl::StatusOr<std::unique_ptr<AdjointMethod>> MakeAdjointMethod(GradientMethod 
     case GradientMethod::kSegmented:
       return OverStore(input, MakeSegmentedStore(input));
     case GradientMethod::kBacksolve:
+      return MakeBacksolve(input);
     case GradientMethod::kInterpolating:
+      return MakeInterpolating(input);
     case GradientMethod::kQuadrature:
+      return MakeQuadrature(input);
     case GradientMethod::kGauss:
+      return MakeGauss(input);
     case GradientMethod::kAuto:
     case GradientMethod::kForward:
     case GradientMethod::kFiniteDifference:
