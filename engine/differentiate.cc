@@ -10,7 +10,9 @@
 #include "absl/time/clock.h"
 #include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
+#include "engine/batch_pass.h"
 #include "engine/gradient_pass.h"
+#include "engine/gradient_report.h"
 #include "engine/map_rows.h"
 #include "engine/prepare_loss.h"
 #include "engine/solve.h"
@@ -43,27 +45,35 @@ absl::Status CheckGradientRoom(int64_t trajectories, int64_t columns) {
 
 absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
                                                                GradientMethod method,
+                                                               const ReportOptions& report,
                                                                const PassInput& input) {
   GradientResult::PerTrajectory result;
   result.loss = kNaN;
   result.gradient.assign(NumColumns(*input.wrt), kNaN);
-  const std::unique_ptr<GradientPass> pass = MakeGradientPass(method, input);
+  std::unique_ptr<GradientChecks> checks;
+  if (report.wanted) {
+    ASSIGN_OR_RETURN(checks, GradientChecks::Create({&loss, method, &input, &report}));
+  }
+  const std::unique_ptr<GradientPass> pass =
+      MakeGradientPass(method, checks == nullptr ? input : checks->input());
   RETURN_IF_ERROR(pass->Solve());
   PassPrimal& primal = pass->primal();
+  LossValue value;
+  value.value = kNaN;
   if (primal.reached()) {
-    const LossValue value =
-        EvaluateLoss(loss, primal.values, input.bound->one(input.trajectory).params);
+    value = EvaluateLoss(loss, primal.values, input.bound->one(input.trajectory).params);
     if (!std::isnan(value.value)) {
       PassGradients gradients;
-      RETURN_IF_ERROR(pass->PullBack(absl::MakeConstSpan(&value.cotangents, 1), &gradients));
+      RETURN_IF_ERROR(pass->Differentiate(loss, value, &gradients));
       result.gradient = std::move(gradients.values);
       result.times = std::move(gradients.times);
     }
     if (primal.reached()) result.loss = value.value;  // not when the gradient was cut short
   }
-  result.saved = std::move(primal.values);
-  result.termination = std::move(primal.termination);
+  result.termination = primal.termination;
   result.stats = primal.stats;
+  if (checks != nullptr) RETURN_IF_ERROR(checks->Run(*pass, value, &result));
+  result.saved = std::move(primal.values);
   result.grid = std::move(primal.grid);
   return result;
 }
@@ -149,7 +159,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
                                                        const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
   const absl::Time deadline = DeadlineOf(request.simulation.options);
-  ASSIGN_OR_RETURN(BoundSimulation bound, Bind(request.simulation));
+  ASSIGN_OR_RETURN(BoundSimulation bound, Bind(request.simulation, cancellation));
   GradientResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
   RETURN_IF_ERROR(CheckSpans(bound, result.wrt));
@@ -171,6 +181,16 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
       PrepareGradientKernels(bound, result.method,
                              static_cast<int64_t>(resolved.options.save.times.size())));
   result.timing.compile += prepared.compile;
+  // A report looks at each trajectory by itself.
+  const bool in_lanes = !request.gradient.report.wanted && RunsInLanes(result.method, bound);
+  if (in_lanes) {
+    const int wide = bound.model->rhs().simd_lanes();
+    ASSIGN_OR_RETURN(const absl::Duration lanes,
+                     PrepareKernels({{&bound.model->rhs(), MapKernel::kValue, wide},
+                                     {&bound.model->rhs(), MapKernel::kVjp, wide}},
+                                    cancellation));
+    result.timing.compile += lanes;
+  }
   PassInput input;
   input.bound = &bound;
   input.options = &resolved.options;
@@ -178,15 +198,26 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   input.control = result.tangent_control;
   input.adjoint = &request.gradient.adjoint;
   input.want_times = request.gradient.want_times;
+  input.difference = &request.gradient.difference;
   input.cancellation = cancellation;
   input.deadline = deadline;
-  result.trajectories.reserve(bound.num_trajectories);
-  for (input.trajectory = 0; input.trajectory < bound.num_trajectories; ++input.trajectory) {
-    ASSIGN_OR_RETURN(GradientResult::PerTrajectory one,
-                     DifferentiateOne(prepared.loss, result.method, input));
+  const auto alone = [&](int64_t trajectory) {
+    PassInput one = input;
+    one.trajectory = trajectory;
+    return DifferentiateOne(prepared.loss, result.method, request.gradient.report, one);
+  };
+  if (in_lanes) {
+    ASSIGN_OR_RETURN(result.trajectories, DifferentiateInLanes(prepared.loss, input, alone));
+  } else {
+    result.trajectories.reserve(bound.num_trajectories);
+    for (int64_t b = 0; b < bound.num_trajectories; ++b) {
+      ASSIGN_OR_RETURN(GradientResult::PerTrajectory one, alone(b));
+      result.trajectories.push_back(std::move(one));
+    }
+  }
+  for (GradientResult::PerTrajectory& one : result.trajectories) {
     prepared.Hide(&one.saved);
     prepared.Hide(&one.termination);
-    result.trajectories.push_back(std::move(one));
   }
   result.resolution = std::move(resolved.resolution);
   result.timing.engine = absl::Now() - start - result.timing.compile;
