@@ -2,72 +2,17 @@
 // forward tangents and the reverse pass cross; and where the methods that `auto` chooses from do.
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <random>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine/engine.h"
-#include "engine/evaluator_factory.h"
-#include "engine/model/model.h"
+#include "tests/benchmarks/bench_problems.h"
 #include "tests/benchmarks/report.h"
 
 namespace costate {
 namespace {
-
-[[noreturn]] void Fail(const absl::Status& status) {
-  std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  std::exit(1);
-}
-
-template <typename T>
-T Must(absl::StatusOr<T> value) {
-  if (!value.ok()) Fail(value.status());
-  return *std::move(value);
-}
-
-Engine& TheEngine() {
-  static Engine& engine = *new Engine({.evaluator = Must(MakeEvaluator({}))});
-  return engine;
-}
-
-std::shared_ptr<const Model> Load(const std::string& file) {
-  std::ifstream stream(std::string(COSTATE_SOURCE_DIR) + "/tests/problems/" + file);
-  std::ostringstream text;
-  text << stream.rdbuf();
-  ParsedModel parsed = ParseModel(text.str());
-  if (!parsed.ok()) Fail(absl::InvalidArgumentError(file));
-  return Must(TheEngine().Compile(std::move(parsed.ir)));
-}
-
-Simulation Simulate(std::shared_ptr<const Model> model, double t1, double rtol, double atol) {
-  Simulation simulation;
-  simulation.model = std::move(model);
-  simulation.t1 = {t1};
-  simulation.options.control.rtol = rtol;
-  simulation.options.control.atol = {atol};
-  simulation.options.method = Method::kTsit5;
-  simulation.method_auto = false;
-  return simulation;
-}
-
-// Sum of squares of the first `states` states at `times`.
-Loss SumOfSquares(int states, const std::vector<double>& times) {
-  Loss loss;
-  for (int i = 0; i < states; ++i) {
-    LeastSquares term;
-    term.channel = {Channel::Kind::kState, i};
-    term.times = times;
-    term.values.assign(times.size(), 0.0);
-    term.sigma = {1.0};
-    loss.terms.emplace_back(std::move(term));
-  }
-  return loss;
-}
 
 double Milliseconds(const GradientRequest& request) {
   return 1e-6 * MedianNanoseconds([&] { Must(TheEngine().Differentiate(request)); });
@@ -98,12 +43,11 @@ constexpr Choice kChoices[] = {
 // Every choice, and the plain solve that saves the same times.
 void CompareWithPublished(const char* name, GradientRequest request, double published_ms,
                           const char* reach) {
-  SolveRequest plain = {.simulation = request.simulation};
-  plain.simulation.options.save.kind = SaveAt::Kind::kTimes;
-  plain.simulation.options.save.times = LossTimes(request.loss, false);
+  const SolveRequest plain = PlainSolve(request);
   BenchTable table(name);
   for (const Choice& choice : kChoices) {
-    request.gradient = {choice.method, choice.control};
+    request.gradient.method = choice.method;
+    request.gradient.tangent_control = choice.control;
     table.Row(std::string(choice.name) + ", " + Steps(request), Milliseconds(request), "ms",
               "published (numerics B.3)", published_ms, reach);
   }
@@ -111,8 +55,7 @@ void CompareWithPublished(const char* name, GradientRequest request, double publ
 }
 
 void LotkaVolterra() {
-  std::vector<double> times;
-  for (int i = 0; i <= 100; ++i) times.push_back(0.1 * i);
+  const std::vector<double> times = EvenTimes(0, 0.1, 101);
   GradientRequest request;
   request.simulation = Simulate(Load("lotka_volterra.ode"), 10, 1e-7, 1e-5);
   request.loss = SumOfSquares(2, times);
@@ -160,9 +103,7 @@ std::shared_ptr<const Model> Ring(int columns) {
   std::string text = "model ring\nparam p[" + size + "]\nstate x[4] = [1, 2, 3, 4]\n" +
                      "let s = sum(p)/" + size + "\n" + "let q = sum(sin(p))/" + size + "\n" +
                      "x' = -sin(s*x) + 0.1*q\n";
-  ParsedModel parsed = ParseModel(text);
-  if (!parsed.ok()) Fail(absl::InvalidArgumentError(text));
-  return Must(TheEngine().Compile(std::move(parsed.ir)));
+  return CompileModel(text);
 }
 
 void ForwardAgainstBackprop() {
