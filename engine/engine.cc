@@ -11,6 +11,7 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
 #include "engine/differentiate.h"
+#include "engine/hvp.h"
 #include "engine/model_maps.h"
 #include "engine/products.h"
 #include "engine/solve.h"
@@ -136,6 +137,11 @@ absl::StatusOr<JvpResult> Engine::ComputeJvp(const JvpRequest& request,
 absl::StatusOr<SensitivityResult> Engine::ComputeSensitivities(const SensitivityRequest& request,
                                                                const Cancellation* cancellation) {
   return SensitivitiesOfSimulation(request, cancellation);
+}
+
+absl::StatusOr<HvpResult> Engine::ComputeHvp(const HvpRequest& request,
+                                             const Cancellation* cancellation) {
+  return HvpOfSimulation(request, cancellation);
 }
 
 double Engine::EstimateCost(const Simulation& simulation, int64_t num_columns) {

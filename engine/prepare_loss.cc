@@ -154,7 +154,6 @@ absl::Status PrepareExpression(const Model& model, const std::string& path, Expr
             compiled->blocks = BlocksOf(ir, scope, text.packed_names, term->times.size());
             compiled->num_values = text.function.inputs[kStateBuffer].size;
             compiled->num_params = ir.num_params();
-            compiled->num_data = scope.num_params - ir.num_params();
             compiled->uses_params = text.uses_params;
             ASSIGN_OR_RETURN(const Function vjp, Vjp(text.function, {kStateBuffer, kParamBuffer}));
             ASSIGN_OR_RETURN(compiled->gradient, evaluator->Build(vjp, {.lanes = 1}));

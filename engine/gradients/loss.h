@@ -68,7 +68,7 @@ struct Terminal {
   std::vector<double> output;  // [k] or empty
 };
 
-// An expression compiled for K times (see compile_loss.h): a scalar function of values y, which are
+// An expression compiled for K times (see prepare_loss.h): a scalar function of values y, which are
 // gathered from the saved ones, and of p = {parameters, data}.
 struct CompiledExpression {
   // Elements [offset, offset + size) of every state or output row, or the times (size 1): one
@@ -82,7 +82,6 @@ struct CompiledExpression {
   std::vector<Block> blocks;
   int64_t num_values = 0;    // elements of y
   int64_t num_params = 0;    // m
-  int64_t num_data = 0;      // elements of p behind the parameters
   bool uses_params = false;  // else it has no derivative by them
   Kernel gradient;           // {t, y, p, c} -> {value, c_y, c_p}; t is not used, c is [1]
 };
