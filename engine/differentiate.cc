@@ -78,6 +78,40 @@ absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
   return result;
 }
 
+// Every trajectory by the method of `result`; adds the time spent on kernels.
+absl::Status DifferentiateAll(const Loss& loss, const ReportOptions& report, const PassInput& input,
+                              GradientResult* result) {
+  const BoundSimulation& bound = *input.bound;
+  ASSIGN_OR_RETURN(
+      const absl::Duration prepared,
+      PrepareGradientKernels(bound, result->method,
+                             static_cast<int64_t>(input.options->save.times.size())));
+  result->timing.compile += prepared;
+  const auto alone = [&](int64_t trajectory) {
+    PassInput one = input;
+    one.trajectory = trajectory;
+    return DifferentiateOne(loss, result->method, report, one);
+  };
+  result->trajectories.clear();
+  // A report looks at each trajectory by itself.
+  if (!report.wanted && RunsInLanes(result->method, bound)) {
+    const int wide = bound.model->rhs().simd_lanes();
+    ASSIGN_OR_RETURN(const absl::Duration lanes,
+                     PrepareKernels({{&bound.model->rhs(), MapKernel::kValue, wide},
+                                     {&bound.model->rhs(), MapKernel::kVjp, wide}},
+                                    input.cancellation));
+    result->timing.compile += lanes;
+    ASSIGN_OR_RETURN(result->trajectories, DifferentiateInLanes(loss, input, alone));
+    return absl::OkStatus();
+  }
+  result->trajectories.reserve(bound.num_trajectories);
+  for (int64_t b = 0; b < bound.num_trajectories; ++b) {
+    ASSIGN_OR_RETURN(GradientResult::PerTrajectory one, alone(b));
+    result->trajectories.push_back(std::move(one));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status CheckSavedRoom(const BoundSimulation& bound, const SaveAt& save) {
@@ -90,25 +124,6 @@ absl::Status CheckSavedRoom(const BoundSimulation& bound, const SaveAt& save) {
   return absl::ResourceExhaustedError(
       absl::StrCat(rows, " saved rows of ", values, " values pass the limit of ",
                    limits::kMaxSavedBytes, " bytes; use fewer trajectories or times"));
-}
-
-GradientMethod ChooseGradientMethod(GradientMethod wanted, const BoundSimulation& bound,
-                                    int64_t columns, int64_t save_times, std::string* reason) {
-  if (wanted != GradientMethod::kAuto) return wanted;
-  if (columns > kMaxForwardColumns) {
-    *reason = absl::StrCat("backprop: one reverse pass costs less than tangents of ", columns,
-                           " columns (over ", kMaxForwardColumns, ")");
-    return GradientMethod::kBackprop;
-  }
-  const double tangents = 8.0 * static_cast<double>(bound.model->rhs().num_states()) *
-                          static_cast<double>(columns) * static_cast<double>(save_times);
-  if (tangents > static_cast<double>(limits::kMaxSavedBytes)) {
-    *reason = absl::StrCat("backprop: tangents at ", save_times, " times do not fit in memory");
-    return GradientMethod::kBackprop;
-  }
-  *reason = absl::StrCat("forward: ", columns, " column", columns == 1 ? "" : "s", " (at most ",
-                         kMaxForwardColumns, ") ride along with the solve, under error control");
-  return GradientMethod::kForward;
 }
 
 SaveAt SaveAtLossTimes(const std::vector<const Loss*>& losses, bool backwards) {
@@ -135,20 +150,20 @@ absl::StatusOr<absl::Duration> PrepareGradientKernels(const BoundSimulation& bou
   const int wide = model.rhs().simd_lanes();
   const bool has_outputs = model.outputs().num_values() > 0;
   const int rows = has_outputs ? RowLanes(model.outputs(), save_times) : 0;
-  absl::StatusOr<absl::Duration> prepared =
-      method != GradientMethod::kForward
-          ? PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
-                            num_cotangents == 1
-                                ? KernelNeed{&model.rhs(), MapKernel::kVjp, 1}
-                                : KernelNeed{&model.rhs(), MapKernel::kCotangentBlock, wide},
-                            {&model.init(), MapKernel::kVjp, 1},
-                            {&model.outputs(), MapKernel::kValue, rows},
-                            {&model.outputs(), MapKernel::kVjp, rows}})
-          : PrepareKernels({{&model.rhs(), MapKernel::kValue, 1},
-                            {&model.rhs(), MapKernel::kTangentBlock, wide},
-                            {&model.init(), MapKernel::kTangentBlock, wide},
-                            {&model.outputs(), MapKernel::kValue, rows},
-                            {&model.outputs(), MapKernel::kTangentBlock, has_outputs ? wide : 0}});
+  const GradientFamily family = GetGradientMethodInfo(method).family;
+  const bool tangents = family == GradientFamily::kTangent;
+  const bool reverse = !tangents && family != GradientFamily::kDifference;
+  const bool many = num_cotangents > 1;
+  const absl::StatusOr<absl::Duration> prepared = PrepareKernels(
+      {{&model.rhs(), MapKernel::kValue, 1},
+       {&model.rhs(), MapKernel::kTangentBlock, tangents ? wide : 0},
+       {&model.rhs(), MapKernel::kVjp, reverse && !many ? 1 : 0},
+       {&model.rhs(), MapKernel::kCotangentBlock, reverse && many ? wide : 0},
+       {&model.init(), MapKernel::kTangentBlock, tangents ? wide : 0},
+       {&model.init(), MapKernel::kVjp, reverse ? 1 : 0},
+       {&model.outputs(), MapKernel::kValue, rows},
+       {&model.outputs(), MapKernel::kTangentBlock, tangents && has_outputs ? wide : 0},
+       {&model.outputs(), MapKernel::kVjp, reverse ? rows : 0}});
   if (!prepared.ok()) return prepared;
   return bound.compile + *prepared;
 }
@@ -172,25 +187,11 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
                    PrepareLoss(request.loss, &bound, &resolved.options));
   const int64_t columns = NumColumns(result.wrt);
   RETURN_IF_ERROR(CheckGradientRoom(bound.num_trajectories, columns));
-  result.method = ChooseGradientMethod(request.gradient.method, bound, columns,
-                                       static_cast<int64_t>(resolved.options.save.times.size()),
+  result.method = ChooseGradientMethod(request.gradient, bound, resolved.options, columns,
                                        &result.method_reason);
+  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, result.method));
   result.tangent_control = request.gradient.tangent_control;
-  ASSIGN_OR_RETURN(
-      result.timing.compile,
-      PrepareGradientKernels(bound, result.method,
-                             static_cast<int64_t>(resolved.options.save.times.size())));
-  result.timing.compile += prepared.compile;
-  // A report looks at each trajectory by itself.
-  const bool in_lanes = !request.gradient.report.wanted && RunsInLanes(result.method, bound);
-  if (in_lanes) {
-    const int wide = bound.model->rhs().simd_lanes();
-    ASSIGN_OR_RETURN(const absl::Duration lanes,
-                     PrepareKernels({{&bound.model->rhs(), MapKernel::kValue, wide},
-                                     {&bound.model->rhs(), MapKernel::kVjp, wide}},
-                                    cancellation));
-    result.timing.compile += lanes;
-  }
+  result.timing.compile = prepared.compile;
   PassInput input;
   input.bound = &bound;
   input.options = &resolved.options;
@@ -201,20 +202,16 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   input.difference = &request.gradient.difference;
   input.cancellation = cancellation;
   input.deadline = deadline;
-  const auto alone = [&](int64_t trajectory) {
-    PassInput one = input;
-    one.trajectory = trajectory;
-    return DifferentiateOne(prepared.loss, result.method, request.gradient.report, one);
-  };
-  if (in_lanes) {
-    ASSIGN_OR_RETURN(result.trajectories, DifferentiateInLanes(prepared.loss, input, alone));
-  } else {
-    result.trajectories.reserve(bound.num_trajectories);
-    for (int64_t b = 0; b < bound.num_trajectories; ++b) {
-      ASSIGN_OR_RETURN(GradientResult::PerTrajectory one, alone(b));
-      result.trajectories.push_back(std::move(one));
-    }
+  absl::Status status = DifferentiateAll(prepared.loss, request.gradient.report, input, &result);
+  if (absl::IsResourceExhausted(status) && request.gradient.method == GradientMethod::kAuto &&
+      result.method == GradientMethod::kBackprop) {
+    // The same bits in less memory.
+    result.method = GradientMethod::kCheckpointed;
+    absl::StrAppend(&result.method_reason,
+                    "; checkpointed in the end, since its steps did not fit in the memory budget");
+    status = DifferentiateAll(prepared.loss, request.gradient.report, input, &result);
   }
+  RETURN_IF_ERROR(status);
   for (GradientResult::PerTrajectory& one : result.trajectories) {
     prepared.Hide(&one.saved);
     prepared.Hide(&one.termination);

@@ -282,12 +282,24 @@ absl::Status GradientChecks::Refine(const std::vector<double>& gradient) {
   return absl::OkStatus();
 }
 
-absl::Status GradientChecks::CompareMethods(const std::vector<double>& gradient) {
+absl::Status GradientChecks::CompareMethods(const std::vector<double>& gradient,
+                                            const std::vector<double>& grid) {
   const bool continuous = family() == GradientFamily::kContinuousAdjoint;
   report_.second_method = continuous ? GradientMethod::kBackprop : GradientMethod::kGauss;
+  const StepControl& control = options_.control;
+  AdjointOptions adjoint;
+  adjoint.memory_budget = checked_.input->adjoint->memory_budget;
+  if (IsAdaptive(input_) && !continuous) {
+    adjoint.backward_rtol = control.rtol;
+    adjoint.backward_atol = *std::min_element(control.atol.begin(), control.atol.end());
+  }
+  const SolveOptions options = OnGrid(*checked_.input->options, grid);
+  PassInput input = *checked_.input;
+  input.options = &options;
+  input.adjoint = &adjoint;
   int64_t calls = 0;
   ASSIGN_OR_RETURN(const std::vector<double> other,
-                   GradientBy(report_.second_method, *checked_.loss, *checked_.input, &calls));
+                   GradientBy(report_.second_method, *checked_.loss, input, &calls));
   if (!other.empty()) report_.second_method_difference = AbsoluteDifference(gradient, other);
   AddCost(Check::kSecondMethod, calls);
   return absl::OkStatus();
@@ -360,7 +372,7 @@ absl::Status GradientChecks::RunRequested(const std::vector<double>& gradient,
                                           const std::vector<double>& grid) {
   const ReportOptions& wanted = *checked_.wanted;
   if (wanted.tolerance_refinement) RETURN_IF_ERROR(Refine(gradient));
-  if (wanted.second_method) RETURN_IF_ERROR(CompareMethods(gradient));
+  if (wanted.second_method) RETURN_IF_ERROR(CompareMethods(gradient, grid));
   if (wanted.directional_difference || wanted.linear_range) {
     RETURN_IF_ERROR(CompareDifferences(gradient));
   }

@@ -68,7 +68,8 @@ class GradientChecks {
   void CompareWithData(const SavedValues& saved, const SavedValues& better);
   void ReadTangents(const GradientStats& stats);
   absl::Status Refine(const std::vector<double>& gradient);
-  absl::Status CompareMethods(const std::vector<double>& gradient);
+  absl::Status CompareMethods(const std::vector<double>& gradient,
+                              const std::vector<double>& grid);
   absl::Status CompareDifferences(const std::vector<double>& gradient);
   absl::Status MeasureGrowth(const std::vector<double>& grid);
   absl::Status RunRequested(const std::vector<double>& gradient, const std::vector<double>& grid);

@@ -244,9 +244,9 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
       ResolveOptions(request.simulation, bound,
                      SaveAtLossTimes(Pointers(request.cotangents), bound.t1[0] < bound.t0[0])));
   RETURN_IF_ERROR(CheckSavedRoom(bound, resolved.options.save));
-  result.method = ChooseGradientMethod(request.gradient.method, bound, NumColumns(result.wrt),
-                                       static_cast<int64_t>(resolved.options.save.times.size()),
-                                       &result.method_reason);
+  result.method = ChooseGradientMethod(request.gradient, bound, resolved.options,
+                                       NumColumns(result.wrt), &result.method_reason);
+  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, result.method));
   result.tangent_control = request.gradient.tangent_control;
   ASSIGN_OR_RETURN(result.timing.compile,
                    PrepareGradientKernels(bound, result.method,
@@ -257,6 +257,7 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
   input.options = &resolved.options;
   input.wrt = &result.wrt;
   input.control = result.tangent_control;
+  input.difference = &request.gradient.difference;
   input.adjoint = &request.gradient.adjoint;
   input.cancellation = cancellation;
   input.deadline = deadline;

@@ -13,6 +13,8 @@ namespace {
 
 using Reason = Termination::Reason;
 
+constexpr double kMostDigits = 17;  // of a double, where the error is exactly zero
+
 std::string Figure(double x) { return absl::StrFormat("%.2g", x); }
 std::string Percent(double x) { return absl::StrFormat("%.0f %%", 100 * x); }
 
@@ -71,16 +73,28 @@ class Judgement {
       if (steps_decide) error = std::fmax(error, report_.plain_difference[j]);
       if (std::isnan(error)) break;
       report_.abs_error.push_back(error);
-      report_.digits.push_back(error == 0 ? 17.0 : -std::log10(error / std::fabs(g[j])));
     }
     if (report_.abs_error.size() != g.size()) {
       report_.abs_error.clear();
-      report_.digits.clear();
     } else {
       report_.scaled_error = ScaledNorm(context_.column_values, report_.abs_error);
+      DistrustLuck();
     }
     report_.scaled_error = std::fmax(report_.scaled_error, DirectionalError());
     report_.cosine_uncertainty = report_.scaled_error / report_.scaled_norm;
+    for (size_t j = 0; j < report_.abs_error.size(); ++j) {
+      const double error = report_.abs_error[j];
+      report_.digits.push_back(error == 0 ? kMostDigits : -std::log10(error / std::fabs(g[j])));
+    }
+  }
+
+  void DistrustLuck() {
+    const double least =
+        limit_.component_luck * report_.scaled_error / report_.scaled_norm;
+    if (!std::isfinite(least)) return;
+    for (size_t j = 0; j < report_.abs_error.size(); ++j) {
+      report_.abs_error[j] = std::max(report_.abs_error[j], least * std::fabs(context_.gradient[j]));
+    }
   }
 
   double Error(size_t j) const {
@@ -116,7 +130,10 @@ class Judgement {
     }
     if (report_.scaled_norm * limit_.zero <= report_.scaled_error || StepsDecide()) return Zero();
     if (report_.residual_norm <= limit_.data_noise * report_.saved_error_norm) return DataAtNoise();
-    if (report_.stiffness_share > limit_.stiff_share) return StabilityLimited();
+    // A measured error counts more than the suspicion.
+    const bool measured_small =
+        report_.error_measured && report_.cosine_uncertainty <= limit_.rough;
+    if (report_.stiffness_share > limit_.stiff_share && !measured_small) return StabilityLimited();
     if (std::isnan(report_.cosine_uncertainty)) return Unknown();
     return report_.cosine_uncertainty > limit_.rough ? Rough() : Good();
   }

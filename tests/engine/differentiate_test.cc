@@ -350,19 +350,6 @@ TEST(Differentiate, AutoGoesByTheNumberOfColumns) {
   EXPECT_THAT(backprop.method_reason, HasSubstr("400 columns"));
 }
 
-TEST(ChooseGradientMethod, CrossesAtItsBound) {
-  const auto bound = Bind(Simulate(CompileText(kDecay), 0, 1));
-  ASSERT_TRUE(bound.ok()) << bound.status();
-  std::string reason;
-  const auto choose = [&](int64_t columns, int64_t times) {
-    return ChooseGradientMethod(GradientMethod::kAuto, *bound, columns, times, &reason);
-  };
-  EXPECT_EQ(choose(kMaxForwardColumns, 100), GradientMethod::kForward);
-  EXPECT_EQ(choose(kMaxForwardColumns + 1, 100), GradientMethod::kBackprop);
-  EXPECT_EQ(choose(kMaxForwardColumns, int64_t{1} << 40), GradientMethod::kBackprop);
-  EXPECT_THAT(reason, HasSubstr("memory"));
-}
-
 TEST(Differentiate, RefusesAndSaysWhere) {
   const auto field = [](auto change) {
     GradientRequest request = {.simulation = Simulate(CompileText(kDecay), 0, 1),

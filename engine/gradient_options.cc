@@ -1,0 +1,147 @@
+#include "engine/gradient_options.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "engine/base/field_error.h"
+#include "engine/base/limits.h"
+#include "engine/solvers/stepper.h"
+
+namespace costate {
+namespace {
+
+double ExpectedSteps(const BoundSimulation& bound, const SolveOptions& options) {
+  const StepControl& control = options.control;
+  switch (control.kind) {
+    case StepControl::Kind::kAdaptive:
+      return std::min(kGuessedAdaptiveSteps, static_cast<double>(options.max_steps));
+    case StepControl::Kind::kGrid:
+      return static_cast<double>(control.grid.size()) - 1;
+    case StepControl::Kind::kFixed:
+      break;
+  }
+  double longest = 0;
+  for (int64_t b = 0; b < bound.num_trajectories; ++b) {
+    const Problem problem = bound.one(b);
+    longest = std::max(longest, std::fabs(problem.t1[0] - problem.t0[0]));
+    if (bound.t0.size() == 1 && bound.t1.size() == 1) break;
+  }
+  return std::ceil(longest / control.fixed_step.value_or(longest));
+}
+
+GradientMethod ChooseReverse(const GradientOptions& gradient, const BoundSimulation& bound,
+                             const SolveOptions& options, const std::string& why,
+                             std::string* reason) {
+  const double bytes = EstimateRecordingBytes(bound, options);
+  const double budget =
+      static_cast<double>(std::min(gradient.adjoint.memory_budget, limits::kMaxRecordingBytes));
+  if (bytes <= budget) {
+    *reason = absl::StrCat("backprop: ", why);
+    return GradientMethod::kBackprop;
+  }
+  *reason = absl::StrCat(
+      "checkpointed: ", why, ", and ", ExpectedSteps(bound, options), " steps",
+      options.control.kind == StepControl::Kind::kAdaptive ? " (a guess)" : "", " of ",
+      bound.model->rhs().num_states(), " states would need ", absl::StrFormat("%.2g", bytes),
+      " bytes, over the budget of ", absl::StrFormat("%.2g", budget));
+  return GradientMethod::kCheckpointed;
+}
+
+bool IsReverse(GradientMethod method) {
+  const GradientFamily family = GetGradientMethodInfo(method).family;
+  return family == GradientFamily::kDiscreteAdjoint || family == GradientFamily::kContinuousAdjoint;
+}
+
+bool IsOverDenseOutput(GradientMethod method) {
+  return method == GradientMethod::kInterpolating || method == GradientMethod::kQuadrature ||
+         method == GradientMethod::kGauss;
+}
+
+}  // namespace
+
+double EstimateRecordingBytes(const BoundSimulation& bound, const SolveOptions& options) {
+  const double n = static_cast<double>(bound.model->rhs().num_states());
+  const double stages = GetMethodInfo(options.method).stages;
+  return 8 * ExpectedSteps(bound, options) * (1 + n * (1 + stages));
+}
+
+GradientMethod ChooseGradientMethod(const GradientOptions& gradient, const BoundSimulation& bound,
+                                    const SolveOptions& options, int64_t columns,
+                                    std::string* reason) {
+  if (gradient.method != GradientMethod::kAuto) return gradient.method;
+  const size_t save_times = options.save.times.size();
+  if (gradient.want_times) {
+    return ChooseReverse(gradient, bound, options,
+                         "derivatives to the save times come with a reverse pass", reason);
+  }
+  if (columns > kMaxForwardColumns) {
+    return ChooseReverse(gradient, bound, options,
+                         absl::StrCat("one reverse pass costs less than tangents of ", columns,
+                                      " columns (over ", kMaxForwardColumns, ")"),
+                         reason);
+  }
+  const double tangents = 8.0 * static_cast<double>(bound.model->rhs().num_states()) *
+                          static_cast<double>(columns) * static_cast<double>(save_times);
+  if (tangents > static_cast<double>(limits::kMaxSavedBytes)) {
+    return ChooseReverse(gradient, bound, options,
+                         absl::StrCat("tangents at ", save_times, " times do not fit in memory"),
+                         reason);
+  }
+  *reason = absl::StrCat("forward: ", columns, " column", columns == 1 ? "" : "s", " (at most ",
+                         kMaxForwardColumns, ") ride along with the solve, under error control");
+  return GradientMethod::kForward;
+}
+
+absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMethod method) {
+  const AdjointOptions& adjoint = gradient.adjoint;
+  const GradientFamily family = GetGradientMethodInfo(method).family;
+  const bool continuous = family == GradientFamily::kContinuousAdjoint;
+  const bool backward = adjoint.backward_method.has_value() ||
+                        adjoint.backward_rtol.has_value() || adjoint.backward_atol.has_value() ||
+                        adjoint.seminorm;
+  const bool differences =
+      gradient.difference.frozen_grid || gradient.difference.step.has_value();
+  struct Choice {
+    const char* field;
+    bool useless;
+    const char* instead;
+  };
+  const Choice choices[] = {
+      {"checkpoints", adjoint.checkpoints != 0 && method != GradientMethod::kCheckpointed,
+       "checkpointed"},
+      {"segments", adjoint.segments != 0 && method != GradientMethod::kSegmented, "segmented"},
+      {"checkpoint_every", adjoint.checkpoint_every != 0 && !IsOverDenseOutput(method),
+       "gauss, interpolating or quadrature"},
+      {"backward", backward && !continuous, "gauss, interpolating, quadrature or backsolve"},
+      {"difference", differences && family != GradientFamily::kDifference,
+       "finite_difference or complex_step"},
+      {"want_time_gradient", gradient.want_times && !IsReverse(method),
+       "a method in reverse, such as backprop"},
+  };
+  const std::string name(GetGradientMethodInfo(method).name);
+  for (const Choice& choice : choices) {
+    if (!choice.useless) continue;
+    return FieldStatus(absl::StatusCode::kInvalidArgument,
+                       absl::StrCat("gradient.", choice.field),
+                       absl::StrCat("the method ", name, " has no use for it; leave it out, or use ",
+                                    choice.instead));
+  }
+  if (method == GradientMethod::kBacksolve &&
+      !(adjoint.backward_rtol.has_value() && adjoint.backward_atol.has_value())) {
+    return FieldStatus(
+        absl::StatusCode::kInvalidArgument,
+        adjoint.backward_rtol.has_value() ? "gradient.backward.atol" : "gradient.backward.rtol",
+        "missing: backsolve solves the state backwards too, which needs tolerances of its own; "
+        "gauss and interpolating keep the state and need none");
+  }
+  if (gradient.difference.step.has_value() && !(*gradient.difference.step > 0)) {
+    return FieldError("gradient.difference.step", absl::StrCat(*gradient.difference.step),
+                      "a number above 0, relative to the size of a column");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace costate
