@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
+#include "engine/check_gradient.h"
 #include "engine/differentiate.h"
 #include "engine/hvp.h"
 #include "engine/model_maps.h"
@@ -142,6 +143,11 @@ absl::StatusOr<SensitivityResult> Engine::ComputeSensitivities(const Sensitivity
 absl::StatusOr<HvpResult> Engine::ComputeHvp(const HvpRequest& request,
                                              const Cancellation* cancellation) {
   return HvpOfSimulation(request, cancellation);
+}
+
+absl::StatusOr<CheckResult> Engine::CheckGradient(const CheckRequest& request,
+                                                  const Cancellation* cancellation) {
+  return CheckGradientOfSimulation(request, cancellation);
 }
 
 double Engine::EstimateCost(const Simulation& simulation, int64_t num_columns) {
