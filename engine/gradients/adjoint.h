@@ -36,23 +36,32 @@ struct AdjointOptions {
   // goes to disk.
   int64_t memory_budget = limits::kMaxRecordingBytes;
 
-  int64_t checkpoints = 0;  // kCheckpointed: states held at once, >= 1; 0: what the budget holds
-  int64_t segments = 0;     // kSegmented: K >= 1; 0: 10
+  // kCheckpointed: states held at once, the initial one among them and the last two besides, >= 1;
+  // 0: as many as memory and disk hold. Step times, 8 bytes each, are all held.
+  int64_t checkpoints = 0;
+  // kSegmented: K >= 1 parts of the span of the same length in time; 0: 10. Held are their first
+  // states, the step times, and one part with its stages.
+  int64_t segments = 0;
 
-  // kCheckpointed: where checkpoints beyond the budget go, in files that no one else sees. Empty:
-  // nowhere.
+  // kCheckpointed: where checkpoints beyond the budget go, in a file that no one else sees, of at
+  // most so many bytes. Empty, or less than a state: nowhere.
   std::string scratch_directory;
   int64_t max_disk_bytes = 0;
 
-  // Continuous adjoints: the solve backwards.
+  // Continuous adjoints: the solve backwards. Its steps are chosen by error control if those of the
+  // forward solve were or one of its tolerances is set, else they are the fixed ones or the grid of
+  // the forward solve; max_steps holds for it too.
   std::optional<Method> backward_method;  // unset: that of the forward solve
   std::optional<double> backward_rtol;    // unset: that of the forward solve
-  std::optional<double> backward_atol;    // unset: the smallest of the forward solve's
-  // Leave the parameter integral out of step control (Kidger, Chen and Lyons 2021, arXiv
-  // 2009.09457).
+  // Of adjoints, per unit of the largest element of a cotangent, so that gradients scale with their
+  // loss; of a state solved backwards, in its own units. Unset: the smallest of the forward
+  // solve's, and for states each its own.
+  std::optional<double> backward_atol;
+  // kBacksolve, kInterpolating: leave the parameter integral out of step control (Kidger, Chen and
+  // Lyons 2021, arXiv 2009.09457).
   bool seminorm = false;
-  // kInterpolating, kQuadrature, kGauss: keep every k-th step's state and recompute the others,
-  // k >= 1; 0: as few as the budget asks for.
+  // kInterpolating, kQuadrature, kGauss: keep every k-th step's state and recompute the others, k
+  // >= 1; 0: all, or powers of two as far as the budget asks for. The bits do not depend on it.
   int64_t checkpoint_every = 0;
 };
 

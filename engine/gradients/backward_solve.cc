@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -114,11 +115,13 @@ void BackwardSolve::Begin(std::vector<double> atol) {
 // The part of the forward grid between the two times, reversed.
 void BackwardSolve::SetGrid(double from, double to) {
   const std::vector<double>& forward = input_.options.control.grid;
+  const bool ascends = from > to;
+  const auto earlier = [ascends](double a, double b) { return ascends ? a < b : a > b; };
+  const auto first = std::upper_bound(forward.begin(), forward.end(), to, earlier);
+  const auto last = std::lower_bound(first, forward.end(), from, earlier);
   std::vector<double>& grid = options_.control.grid;
   grid.assign(1, from);
-  for (auto t = forward.rbegin(); t != forward.rend(); ++t) {
-    if ((from > to) ? (*t < from && *t > to) : (*t > from && *t < to)) grid.push_back(*t);
-  }
+  grid.insert(grid.end(), std::make_reverse_iterator(last), std::make_reverse_iterator(first));
   grid.push_back(to);
 }
 

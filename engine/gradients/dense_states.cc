@@ -36,7 +36,9 @@ DenseStates::DenseStates(Method method, const VectorField& field, absl::Span<con
     : n_(field.num_states()),
       step_doubles_((kLoadedSteps + 1) * StepperRows(method) * n_),
       params_(params),
-      options_(options) {}
+      options_(options),
+      times_(1),
+      states_(n_) {}
 
 absl::Status DenseStates::Begin(double t0, const double* y0) {
   rhs_evaluations_ = rhs_evaluations();
@@ -44,11 +46,13 @@ absl::Status DenseStates::Begin(double t0, const double* y0) {
     if (loaded.step >= 0) loaded.stepper->Reset(0, t0, y0, params_.data(), nullptr);
     loaded.step = -1;
   }
-  for (Window& window : windows_) window.index = -1;
+  for (Window& window : windows_) window = Window();
   every_ = std::max<int64_t>(options_.every, 1);
-  times_.assign(1, t0);
-  states_.assign(y0, y0 + n_);
-  last_ = states_;
+  times_.Truncate(0);
+  times_.Add(&t0);
+  states_.Truncate(0);
+  states_.Add(y0);
+  last_.assign(y0, y0 + n_);
   position_ = 0;
   backwards_ = false;
   return absl::OkStatus();
@@ -57,15 +61,16 @@ absl::Status DenseStates::Begin(double t0, const double* y0) {
 absl::Status DenseStates::Accept(const StepRecord& step, const double* y_new,
                                  absl::Span<const double> /*saved_theta*/) {
   backwards_ = step.h < 0;
-  times_.push_back(step.t_next);
+  times_.Add(&step.t_next);
   last_.assign(y_new, y_new + n_);
-  if (num_steps() % every_ == 0) states_.insert(states_.end(), y_new, y_new + n_);
+  if (num_steps() % every_ == 0) states_.Add(y_new);
   return bytes() <= options_.max_bytes ? absl::OkStatus() : Thin(step.t_next);
 }
 
 int64_t DenseStates::Bytes(int64_t every, int64_t steps) const {
   const int64_t windows = 2 * (every - 1);
-  return kDouble * (steps + 1 + n_ * (steps / every + 1 + 1 + windows) + step_doubles_);
+  return times_.Bytes(steps + 1) + states_.Bytes(steps / every + 1) +
+         kDouble * (n_ * (1 + windows) + step_doubles_);
 }
 
 int64_t DenseStates::FewestBytes(int64_t steps, int64_t* every) const {
@@ -79,12 +84,7 @@ absl::Status DenseStates::Thin(double t) {
   while (bytes() > options_.max_bytes) {
     if (options_.every > 0 || Bytes(2 * every_, num_steps()) >= bytes()) return Refuse(t);
     every_ *= 2;
-    const int64_t rows = num_steps() / every_ + 1;
-    for (int64_t r = 1; r < rows; ++r) {
-      std::copy_n(states_.data() + 2 * r * n_, n_, states_.data() + r * n_);
-    }
-    states_.resize(rows * n_);
-    states_.shrink_to_fit();
+    states_.KeepEveryOther();
   }
   return absl::OkStatus();
 }
@@ -107,8 +107,8 @@ absl::Status DenseStates::Refuse(double t) const {
 int64_t DenseStates::StepAt(double t) {
   const int64_t last = num_steps() - 1;
   position_ = std::clamp<int64_t>(position_, 0, last);
-  while (position_ > 0 && After(times_[position_], t)) --position_;
-  while (position_ < last && After(t, times_[position_ + 1])) ++position_;
+  while (position_ > 0 && After(time(position_), t)) --position_;
+  while (position_ < last && After(t, time(position_ + 1))) ++position_;
   return position_;
 }
 
@@ -118,8 +118,8 @@ void DenseStates::Evaluate(double t, double* y) {
     return;
   }
   const int64_t i = StepAt(t);
-  const double h = times_[i + 1] - times_[i];
-  const double theta = t == times_[i + 1] ? 1.0 : std::clamp((t - times_[i]) / h, 0.0, 1.0);
+  const double start = time(i), end = time(i + 1);
+  const double theta = t == end ? 1.0 : std::clamp((t - start) / (end - start), 0.0, 1.0);
   Load(i).Interpolate(0, theta, y);
 }
 
@@ -135,8 +135,8 @@ Stepper& DenseStates::Load(int64_t step) {
   const double* y = State(step);
   Stepper& stepper = *oldest->stepper;
   rhs_evaluations_ += stepper.rhs_evaluations(0);
-  stepper.Reset(0, times_[step], y, params_.data(), nullptr);
-  stepper.Step(&times_[step + 1]);
+  stepper.Reset(0, time(step), y, params_.data(), nullptr);
+  stepper.Step(times_.row(step + 1));
   ++recomputed_steps_;
   oldest->step = step;
   oldest->last_use = ++uses_;
@@ -145,7 +145,7 @@ Stepper& DenseStates::Load(int64_t step) {
 
 const double* DenseStates::State(int64_t i) {
   const int64_t offset = i % every_;
-  if (offset == 0) return states_.data() + i / every_ * n_;
+  if (offset == 0) return states_.row(i / every_);
   return FillWindow(i / every_).states.data() + (offset - 1) * n_;
 }
 
@@ -158,10 +158,10 @@ const DenseStates::Window& DenseStates::FillWindow(int64_t index) {
   window.states.resize((every_ - 1) * n_);
   const int64_t first = index * every_;
   const int64_t last = std::min(first + every_ - 1, num_steps());
-  runner_->Reset(0, times_[first], states_.data() + index * n_, params_.data(), nullptr);
+  runner_->Reset(0, time(first), states_.row(index), params_.data(), nullptr);
   constexpr bool kAccept = true;
   for (int64_t i = first + 1; i <= last; ++i) {
-    runner_->Step(&times_[i]);
+    runner_->Step(times_.row(i));
     runner_->Advance(&kAccept);
     std::copy_n(runner_->y(), n_, window.states.data() + (i - first - 1) * n_);
   }

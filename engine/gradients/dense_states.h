@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/gradients/chunked_rows.h"
 #include "engine/solvers/integrate.h"
 #include "engine/solvers/stepper.h"
 
@@ -39,8 +40,8 @@ class DenseStates : public StepCompanion {
   absl::Status Accept(const StepRecord& step, const double* y_new,
                       absl::Span<const double> saved_theta) override;
 
-  absl::Span<const double> times() const { return times_; }  // [N + 1], t0 first
-  int64_t num_steps() const { return static_cast<int64_t>(times_.size()) - 1; }
+  int64_t num_steps() const { return times_.size() - 1; }  // N
+  double time(int64_t i) const { return *times_.row(i); }  // 0 <= i <= N, t0 first
   absl::Span<const double> last_state() const { return last_; }
 
   // y(t), [n], for t between the ends of the solve. Fast when t moves little between calls.
@@ -55,7 +56,7 @@ class DenseStates : public StepCompanion {
   void ForEachPiece(double a, double b, const Visit& visit) {
     double from = a;
     for (int64_t i = num_steps() > 0 ? StepAt(a) : -1; from != b; --i) {
-      const double to = i >= 0 && After(times_[i], b) ? times_[i] : b;
+      const double to = i >= 0 && After(time(i), b) ? time(i) : b;
       if (to != from) visit(from, to);
       from = to;
     }
@@ -93,10 +94,10 @@ class DenseStates : public StepCompanion {
   const absl::Span<const double> params_;
   const Options options_;
   bool backwards_ = false;
-  int64_t every_ = 1;           // k
-  std::vector<double> times_;   // [N + 1]
-  std::vector<double> states_;  // [N / k + 1, n]
-  std::vector<double> last_;    // [n]
+  int64_t every_ = 1;         // k
+  ChunkedRows times_;         // [N + 1]
+  ChunkedRows states_;        // [N / k + 1, n]
+  std::vector<double> last_;  // [n]
   std::array<LoadedStep, kLoadedSteps> loaded_;
   std::array<Window, 2> windows_;  // the one used last first
   std::unique_ptr<Stepper> runner_;

@@ -7,6 +7,7 @@
 #include "engine/gradients/continuous_adjoint.h"
 #include "engine/gradients/quadrature_rules.h"
 #include "engine/gradients/step_interpolant.h"
+#include "engine/gradients/stop_check.h"
 
 namespace costate {
 namespace {
@@ -16,11 +17,12 @@ namespace {
 class GaussSum : public StepCompanion {
  public:
   GaussSum(ModelKernels* kernels, DenseStates* states, StepInterpolant interpolant,
-           absl::Span<const QuadratureNode> nodes)
+           absl::Span<const QuadratureNode> nodes, const StopCheck& stop)
       : kernels_(kernels),
         states_(states),
         interpolant_(std::move(interpolant)),
         nodes_(nodes),
+        stop_(stop),
         y_(kernels->num_states()),
         lambda_(kernels->num_states()),
         c_y_(kernels->num_states()),
@@ -32,9 +34,12 @@ class GaussSum : public StepCompanion {
   absl::Status Accept(const StepRecord& step, const double* y_new,
                       absl::Span<const double> /*saved_theta*/) override {
     interpolant_.Load(step, y_new);
-    states_->ForEachPiece(step.t, step.t_next,
-                          [this](double from, double to) { AddPiece(from, to); });
-    return absl::OkStatus();
+    absl::Status stopped;
+    states_->ForEachPiece(step.t, step.t_next, [this, &stopped](double from, double to) {
+      if (stopped.ok()) stopped = stop_.Poll();
+      if (stopped.ok()) AddPiece(from, to);
+    });
+    return stopped;
   }
 
  private:
@@ -54,6 +59,7 @@ class GaussSum : public StepCompanion {
   DenseStates* const states_;
   StepInterpolant interpolant_;
   const absl::Span<const QuadratureNode> nodes_;
+  StopCheck stop_;
   std::vector<double> y_, lambda_, c_y_, c_p_;
   double* mu_ = nullptr;
 };
@@ -71,7 +77,8 @@ class Gauss : public DenseAdjoint {
     // Order 2 q of the sum over steps, above that of lambda itself.
     const int q = GetMethodInfo(backward_.method()).order / 2 + 1;
     sum_ = std::make_unique<GaussSum>(&kernels_, states_.get(), std::move(interpolant),
-                                      GaussLegendre(q));
+                                      GaussLegendre(q),
+                                      StopCheck(input_.hooks.cancellation, input_.deadline));
     return absl::OkStatus();
   }
 

@@ -36,16 +36,15 @@ class AdaptiveIntegral {
   }
 
   absl::Status Add(StopCheck* stop, double* mu) {
-    const absl::Span<const double> times = adjoints_->times();
-    for (size_t i = 0; i + 1 < times.size(); i += kStepsPerPanel) {
-      const size_t end = std::min(i + kStepsPerPanel, times.size() - 1);
-      RETURN_IF_ERROR(AddPanel(times[i], times[end], 0, stop, mu));
+    for (int64_t i = 0; i < adjoints_->num_steps(); i += kStepsPerPanel) {
+      const int64_t end = std::min(i + kStepsPerPanel, adjoints_->num_steps());
+      RETURN_IF_ERROR(AddPanel(adjoints_->time(i), adjoints_->time(end), 0, stop, mu));
     }
     return absl::OkStatus();
   }
 
  private:
-  static constexpr size_t kStepsPerPanel = 4;
+  static constexpr int64_t kStepsPerPanel = 4;
   static constexpr int kMaxHalvings = 10;
 
   absl::Status AddPanel(double from, double to, int halvings, StopCheck* stop, double* mu) {
