@@ -87,16 +87,42 @@ void CheckpointSchedule::Sort() {
   spares_ = 0;
 }
 
-void CheckpointSchedule::Thin() {
-  const size_t left = (checkpoints_.size() + 1) / 2;
-  for (size_t i = 1; i < left; ++i) {
-    checkpoints_[i] = checkpoints_[2 * i];
-    checkpoints_[i].level = 0;
+// Spares first: the latest of them would be the next to go. Then evenly among the lowest level,
+// which is at the end; short gaps there cost little.
+void CheckpointSchedule::Thin(int64_t count,
+                              absl::FunctionRef<void(const Checkpoint& given_up)> tell) {
+  const int64_t spares = std::min(count, spares_);
+  Erase(spare_begin_ + spares_ - spares, spares, spares, tell);
+  spares_ -= spares;
+  count -= spares;
+  if (spares_ == 0 && spares > 0)
+    std::reverse(checkpoints_.begin() + spare_begin_, checkpoints_.end());
+  while (count > 0) {
+    int64_t first = size() - 1;
+    while (first > 1 && checkpoints_[first - 1].level == checkpoints_.back().level) --first;
+    const int64_t here = std::min(count, size() - first);
+    Erase(first, size() - first, here, tell);
+    count -= here;
   }
-  checkpoints_.resize(left);
-  hand_level_ = 0;
-  spare_begin_ = size();
   StopGrowing();
+}
+
+// Erases `count` of the `length` checkpoints from `first` on, evenly; the first stays if any does.
+void CheckpointSchedule::Erase(int64_t first, int64_t length, int64_t count,
+                               absl::FunctionRef<void(const Checkpoint&)> tell) {
+  int64_t to = first;
+  for (int64_t i = 0; i < size() - first; ++i) {
+    const Checkpoint& c = checkpoints_[first + i];
+    const int64_t kept = length - count;
+    const bool keep =
+        i >= length || (i * kept + length - 1) / length != ((i + 1) * kept + length - 1) / length;
+    if (keep) {
+      checkpoints_[to++] = c;
+    } else {
+      tell(c);
+    }
+  }
+  checkpoints_.resize(to);
 }
 
 }  // namespace costate

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/functional/function_ref.h"
 #include "engine/gradients/counted_vector.h"
 
 namespace costate {
@@ -58,17 +59,19 @@ class CheckpointSchedule {
   // to be asked again.
   void StopGrowing();
 
-  // Gives up every second checkpoint, and grows no more. After Sort.
-  void Thin();
+  // Gives up `count` checkpoints, less than size(), tells which, and grows no more.
+  void Thin(int64_t count, absl::FunctionRef<void(const Checkpoint& given_up)> tell);
 
   int64_t size() const { return static_cast<int64_t>(checkpoints_.size()); }
-  // Puts the checkpoints in order of steps: before Thin, and at the end of the way forward.
+  // Puts the checkpoints in order of steps, at the end of the way forward.
   void Sort();
   CountedVector<Checkpoint>& checkpoints() { return checkpoints_; }
   const CountedVector<Checkpoint>& checkpoints() const { return checkpoints_; }
 
  private:
   void ChooseNext();
+  void Erase(int64_t first, int64_t length, int64_t count,
+             absl::FunctionRef<void(const Checkpoint&)> tell);
   int64_t Top() const { return spare_begin_ + spares_ - 1; }
 
   int64_t limit_;

@@ -30,6 +30,12 @@ std::optional<int64_t> CheckpointStorage::AddInMemory(int64_t room, int64_t limi
   return in_memory_++;
 }
 
+int64_t CheckpointStorage::MemoryFor(int64_t count, int64_t limit) const {
+  const int64_t chunks = (count + per_chunk_ - 1) / per_chunk_;
+  const int64_t buffer = buffer_ == nullptr ? 0 : state_bytes();
+  return buffer + chunks * kTableBytes + std::min(chunks * per_chunk_, limit) * state_bytes();
+}
+
 int64_t CheckpointStorage::AddOnDisk() {
   if (free_on_disk_.empty()) return kFirstOnDisk + on_disk_++;
   const int64_t slot = free_on_disk_.back();

@@ -27,6 +27,7 @@ class CheckpointStorage {
 
   int64_t num_states() const { return n_; }
   int64_t state_bytes() const { return n_ * static_cast<int64_t>(sizeof(double)); }
+  int64_t per_chunk() const { return per_chunk_; }  // places allocated together
   static bool OnDisk(int64_t slot) { return slot >= kFirstOnDisk; }
 
   // A place in memory, with at most `room` more bytes, and no memory allocated for more than
@@ -49,6 +50,9 @@ class CheckpointStorage {
   using SlotVisitor = absl::FunctionRef<void(int64_t& slot)>;
   void Compact(int64_t count, absl::FunctionRef<void(SlotVisitor)> for_each);
 
+  // What memory_bytes() comes to with `count` places in memory, all added with `limit` and plenty of
+  // room.
+  int64_t MemoryFor(int64_t count, int64_t limit) const;
   int64_t memory_bytes() const { return memory_bytes_; }
   int64_t disk_bytes() const { return disk_bytes_; }
 

@@ -151,8 +151,10 @@ class CheckpointedStore : public StepStore {
 
   absl::Status PushTime(double t) {
     if (times_.bytes_to_push() > times_.bytes()) {
-      int64_t more = times_.bytes_to_push() - times_.bytes();
-      while (MemoryBytes() + more > budget_) RETURN_IF_ERROR(GiveWay());
+      const int64_t more = times_.bytes_to_push() - times_.bytes();
+      while (MemoryBytes() + more > budget_) {
+        RETURN_IF_ERROR(GiveWay(MemoryBytes() + more - budget_));
+      }
       NotePeak(MemoryBytes() + more);
     }
     times_.push_back(t);
@@ -200,23 +202,25 @@ class CheckpointedStore : public StepStore {
     return place;
   }
 
-  // Frees memory for step times.
-  absl::Status GiveWay() {
+  // Frees about `bytes` of memory for step times.
+  absl::Status GiveWay(int64_t bytes) {
     if (schedule_.size() == 0) return DoesNotFit(times_.bytes_to_push());
-    schedule_.Sort();
-    const int64_t in_memory =
-        std::count_if(checkpoints().begin(), checkpoints().end(),
-                      [](const Checkpoint& c) { return !CheckpointStorage::OnDisk(c.slot); });
-    if (in_memory > 0 && storage_.disk_has_room()) {
-      RETURN_IF_ERROR(MoveToDisk((in_memory + 1) / 2));
+    const auto in_memory = [this] {
+      return std::count_if(checkpoints().begin(), checkpoints().end(),
+                           [](const Checkpoint& c) { return !CheckpointStorage::OnDisk(c.slot); });
+    };
+    // Memory comes back by chunks, and rounds cost O(checkpoints).
+    const int64_t count = bytes / state_bytes_ + storage_.per_chunk() + schedule_.size() / 64;
+    if (in_memory() > 0 && storage_.disk_has_room()) {
+      RETURN_IF_ERROR(MoveToDisk(count));
     } else if (!asked() && schedule_.size() > 1) {
-      Thin();
+      schedule_.Thin(std::min(count, schedule_.size() - 1), [this](const Checkpoint& c) {
+        if (CheckpointStorage::OnDisk(c.slot)) storage_.FreeOnDisk(c.slot);
+      });
     } else {
       return asked() && schedule_.size() > 1 ? TooMany() : DoesNotFit(times_.bytes_to_push());
     }
-    int64_t used = 2;
-    for (const Checkpoint& c : checkpoints()) used += CheckpointStorage::OnDisk(c.slot) ? 0 : 1;
-    storage_.Compact(used, [this](CheckpointStorage::SlotVisitor visit) {
+    storage_.Compact(in_memory() + 2, [this](CheckpointStorage::SlotVisitor visit) {
       visit(hand_);
       visit(last_);
       for (Checkpoint& c : checkpoints()) visit(c.slot);
@@ -236,14 +240,6 @@ class CheckpointedStore : public StepStore {
       --count;
     }
     return absl::OkStatus();
-  }
-
-  void Thin() {
-    for (size_t i = 1; i < checkpoints().size(); i += 2) {
-      const int64_t slot = checkpoints()[i].slot;
-      if (CheckpointStorage::OnDisk(slot)) storage_.FreeOnDisk(slot);
-    }
-    schedule_.Thin();
   }
 
   absl::Status DoesNotFit(int64_t time_bytes) const {

@@ -114,6 +114,7 @@ class SegmentedStore : public StepStore {
   };
 
   int64_t MemoryBytes() const { return times_.bytes() + starts_.bytes() + storage_.memory_bytes(); }
+  int64_t Places() const { return std::min(segments_, input_.options.max_steps) + 1; }
   int64_t StepBytes() const { return (n_ + stage_values_) * kDouble; }
   int64_t EndOfSegment(size_t k) const {
     return k + 1 < starts_.size() ? starts_[k + 1].step : num_steps();
@@ -136,8 +137,7 @@ class SegmentedStore : public StepStore {
   }
 
   absl::StatusOr<int64_t> Keep(const double* y) {
-    const std::optional<int64_t> slot =
-        storage_.AddInMemory(budget_ - MemoryBytes(), kMaxCheckpoints);
+    const std::optional<int64_t> slot = storage_.AddInMemory(budget_ - MemoryBytes(), Places());
     if (!slot.has_value()) return TooManyStates();
     peak_bytes_ = std::max(peak_bytes_, MemoryBytes());
     RETURN_IF_ERROR(storage_.Write(*slot, y));
@@ -157,7 +157,7 @@ class SegmentedStore : public StepStore {
         " bytes does not hold the first states of the segments so "
         "far, ",
         starts_.size() + 2, " states of ", n_ * kDouble, " bytes, and the times of ", times_.size(),
-        " steps; ask for fewer segments than ", segments_, ", or raise it"));
+        " steps; ask for fewer segments than ", segments_, ", or raise the budget"));
   }
 
   int64_t LongestSegment() const {
@@ -180,7 +180,7 @@ class SegmentedStore : public StepStore {
         segments.has_value()
             ? absl::StrCat("ask for ", *segments, " segments")
             : std::string("no number of segments fits, ask for the checkpointed method"),
-        ", or raise it"));
+        ", or raise the budget"));
   }
 
   // What the steps of this solve take with another number of segments.
@@ -194,8 +194,9 @@ class SegmentedStore : public StepStore {
       }
       longest = std::max(longest, ++length);
     }
-    const int64_t per_segment = n_ * kDouble + CheckpointStorage::kTableBytes + 2 * sizeof(Start);
-    return times_.bytes() + (used + 1) * per_segment + longest * StepBytes();
+    const int64_t list = (used * 3 / 2 + 8) * static_cast<int64_t>(sizeof(Start));
+    return times_.bytes() + list + storage_.MemoryFor(used + 1, segments + 1) +
+           longest * StepBytes();
   }
 
   // The first that fits of numbers that grow by an eighth.
@@ -229,8 +230,6 @@ class SegmentedStore : public StepStore {
     }
     return absl::OkStatus();
   }
-
-  static constexpr int64_t kMaxCheckpoints = int64_t{1} << 60;
 
   const AdjointInput input_;
   const int64_t n_, stage_values_, budget_, segments_;
