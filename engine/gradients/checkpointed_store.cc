@@ -125,7 +125,8 @@ class CheckpointedStore : public StepStore {
     }
     if (disturbed_) RETURN_IF_ERROR(PlaceAgain());
     const int64_t last_step = num_steps() - 1;
-    RETURN_IF_ERROR(visit(last_step, Record(last_step, storage_.state(hand_))));
+    recomputer_->Start(last_step, storage_.state(hand_));
+    RETURN_IF_ERROR(Visit(visit));
     return Reverse(last_step, visit);
   }
 
@@ -261,12 +262,15 @@ class CheckpointedStore : public StepStore {
 
   // The way back.
 
-  StepRecord Record(int64_t i, const double* y) const {
-    return {.t = times_[i],
-            .h = times_[i + 1] - times_[i],
-            .t_next = times_[i + 1],
-            .y = y,
-            .stages = nullptr};
+  // The step where the recomputer is. Its stages cost less here than in the replay.
+  absl::Status Visit(Visitor visit) {
+    recomputer_->TryForReplay();
+    const int64_t i = recomputer_->step();
+    return visit(i, {.t = times_[i],
+                     .h = times_[i + 1] - times_[i],
+                     .t_next = times_[i + 1],
+                     .y = recomputer_->y(),
+                     .stages = recomputer_->stages()});
   }
 
   // Visits the steps before `end`. The first height_ checkpoints are valid; later places are free.
@@ -275,16 +279,15 @@ class CheckpointedStore : public StepStore {
     while (end > 0) {
       const Checkpoint& top = checkpoints()[height - 1];
       ASSIGN_OR_RETURN(const double* y, storage_.Read(top.slot));
+      recomputer_->Start(top.step, y);
       if (top.step + 1 < end) {
-        recomputer_->Start(top.step, y);
         RETURN_IF_ERROR(PlaceBetween(end, &height));
         RETURN_IF_ERROR(recomputer_->AdvanceTo(end - 1));
-        y = recomputer_->y();
       } else {
         height = std::max<int64_t>(1, height - 1);  // its place is free
       }
+      RETURN_IF_ERROR(Visit(visit));
       --end;
-      RETURN_IF_ERROR(visit(end, Record(end, y)));
     }
     return absl::OkStatus();
   }

@@ -26,6 +26,8 @@ class StepRecomputer {
 
   // The step here, with its stages. CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE as StopCheck.
   absl::Status Try();
+  // The same for a step that is only to be pulled back: not polled, and not counted.
+  void TryForReplay() { stepper_->Step(&times_[step_ + 1]); }
   // After Try.
   void Advance();
   // Goes on to the start of step `step`, not before the one here.
