@@ -37,13 +37,24 @@ LeastSquares Squares(Channel::Kind kind, int64_t index, std::vector<double> time
           .half = half};
 }
 
+ExpressionLoss Expressed(std::vector<double> times, std::vector<NamedArray> data) {
+  ExpressionLoss term;
+  term.text = "sum(x)";
+  term.times = std::move(times);
+  term.data = std::move(data);
+  return term;
+}
+
 TEST(LossTimes, AreTheSortedUnion) {
   Loss loss;
   loss.terms.push_back(Squares(Channel::Kind::kState, 0, {2, 0, 2}, {0, 0, 0}));
   loss.terms.push_back(Linear{.times = {1, 0}, .states = {}, .outputs = {1, 1}});
   loss.terms.push_back(Terminal{.state = {1, 1}, .output = {}});
+  loss.terms.push_back(IntegralLoss{"x"});
   EXPECT_THAT(LossTimes(loss, false), ElementsAre(0, 1, 2));
   EXPECT_THAT(LossTimes(loss, true), ElementsAre(2, 1, 0));
+  loss.terms.push_back(Expressed({0.5, 2, 0.5}, {}));
+  EXPECT_THAT(LossTimes(loss, false), ElementsAre(0, 0.5, 1, 2));
 }
 
 TEST(EvaluateLoss, LeastSquaresOfAnOutput) {
@@ -144,6 +155,14 @@ TEST(ValidateLoss, NamesTheField) {
        "loss.terms[1].outputs[0]", "finite"},
       {"terminal", with(Terminal{.state = {1}, .output = {}}), "loss.terms[1].state", "2 values"},
       {"empty terminal", with(Terminal{}), "loss.terms[1].state", "no weights"},
+      {"no times", with(Expressed({}, {})), "loss.terms[1].expression.times", "at least one time"},
+      {"late", with(Expressed({1, 3}, {})), "loss.terms[1].expression.times[1]", "[0, 2]"},
+      {"data", with(Expressed({1}, {{.name = "d", .shape = {2, 2}, .values = {1, 2}}})),
+       "loss.terms[1].expression.data[0].array", "4 for its shape"},
+      {"extent", with(Expressed({1}, {{.name = "d", .shape = {-1, -1}, .values = {1}}})),
+       "loss.terms[1].expression.data[0].array", "at least 1"},
+      {"infinite data", with(Expressed({1}, {{.name = "d", .shape = {}, .values = {inf}}})),
+       "loss.terms[1].expression.data[0].array[0]", "finite"},
   };
   for (const BadLoss& item : bad) {
     const absl::Status status = ValidateLoss(item.loss, 0, 2, 2, 1);
