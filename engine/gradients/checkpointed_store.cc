@@ -6,6 +6,7 @@
 // as they were if none had to be used twice; else the places are filled again from the first state
 // by the binomial rule, so that a walk never costs more than t(N, c) recomputed steps.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -19,22 +20,23 @@
 #include "engine/gradients/counted_vector.h"
 #include "engine/gradients/step_recomputer.h"
 #include "engine/gradients/step_store.h"
-#include "engine/solvers/lane.h"
 
 namespace costate {
 namespace {
 
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max() / 4;
 
-// Unset with error control.
+// Unset with error control. Of fixed steps an estimate, which places checkpoints but for rounding
+// as well as they can be; the steps themselves are counted as they come.
 std::optional<int64_t> KnownNumberOfSteps(const Problem& problem, const SolveOptions& options) {
   switch (options.control.kind) {
     case StepControl::Kind::kAdaptive:
       return std::nullopt;
     case StepControl::Kind::kFixed: {
-      Lane lane;
-      lane.Begin(0, problem.t0[0], problem.t1[0], options);
-      return std::min(lane.num_fixed_steps, options.max_steps);
+      const double steps =
+          std::abs(problem.t1[0] - problem.t0[0]) / options.control.fixed_step.value_or(1);
+      const double whole = std::ceil(steps - std::max(1e-9, steps * 0x1p-50));
+      return static_cast<int64_t>(std::clamp(whole, 1.0, static_cast<double>(options.max_steps)));
     }
     case StepControl::Kind::kGrid:
       break;
