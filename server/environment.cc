@@ -1,7 +1,13 @@
 #include "server/environment.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
 #include "engine/evaluator_factory.h"
 
@@ -14,11 +20,23 @@ EngineOptions WithEvaluator(std::unique_ptr<Evaluator> evaluator) {
   return options;
 }
 
+absl::Status CheckScratchDirectory(const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  struct stat found;
+  if (stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode) &&
+      access(path.c_str(), W_OK | X_OK) == 0) {
+    return absl::OkStatus();
+  }
+  return FieldStatus(absl::StatusCode::kInvalidArgument, "--scratch-directory",
+                     absl::StrCat(path, " is no directory that this server can write to"));
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Environment>> Environment::Create(const EnvironmentOptions& options,
                                                                  Log& log,
                                                                  std::function<absl::Time()> now) {
+  RETURN_IF_ERROR(CheckScratchDirectory(options.scratch_directory));
   EvaluatorOptions evaluator_options;
   evaluator_options.cache_directory = options.cache_directory;
   ASSIGN_OR_RETURN(std::unique_ptr<Evaluator> evaluator, MakeEvaluator(evaluator_options));

@@ -31,12 +31,16 @@ struct EnvironmentOptions {
   double interactive_cost = limits::kInteractiveCost;
   int64_t memory_budget = 0;    // bytes, of all calls together; 0: DefaultMemoryBudget()
   std::string cache_directory;  // of compiled kernels; empty: memory only
+  // For checkpoints of gradients that do not fit in memory; empty: nowhere. Must exist.
+  std::string scratch_directory;
+  int64_t max_disk_bytes = limits::kDefaultMaxDiskBytes;  // there, of one gradient
 };
 
 // Thread-safety: all members may be called from any thread.
 class Environment {
  public:
-  // `log` must outlive the environment. UNAVAILABLE when there is no evaluator for this host.
+  // `log` must outlive the environment. UNAVAILABLE when there is no evaluator for this host,
+  // INVALID_ARGUMENT when the scratch directory is none that can be written to.
   static absl::StatusOr<std::unique_ptr<Environment>> Create(
       const EnvironmentOptions& options, Log& log, std::function<absl::Time()> now = absl::Now);
 

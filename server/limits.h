@@ -26,10 +26,14 @@ inline constexpr int64_t kMaxNamedArrays = 100'000;
 inline constexpr int64_t kMaxWrtNames = 100'000;
 inline constexpr int64_t kMaxLossTerms = 100'000;
 inline constexpr int64_t kMaxCotangents = 10'000;
+inline constexpr int64_t kMaxCheckedMethods = 16;
 inline constexpr int64_t kMaxArrayRank = 8;
 inline constexpr int64_t kMaxOperands = 10'000;  // of one instruction
 inline constexpr int64_t kMaxPageSize = 1000;
 inline constexpr int64_t kDefaultPageSize = 100;
+
+// Checkpoints on disk of one gradient, where there is a scratch directory.
+inline constexpr int64_t kDefaultMaxDiskBytes = int64_t{16} << 30;
 
 // Models.
 inline constexpr int64_t kMaxRegisteredModels = 10'000;

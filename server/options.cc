@@ -86,6 +86,12 @@ absl::Status SetMemoryBudget(const std::string& text, CommandLine* line) {
                   &line->server.environment.memory_budget);
 }
 
+absl::Status SetMaxDiskBytes(const std::string& text, CommandLine* line) {
+  constexpr int64_t kLeast = 1 << 20;
+  return ParseInt("max-disk-bytes", text, kLeast, std::numeric_limits<int64_t>::max(),
+                  &line->server.environment.max_disk_bytes);
+}
+
 absl::Status SetLogLevel(const std::string& text, CommandLine* line) {
   const std::optional<LogLevel> level = FindLogLevel(text);
   if (!level.has_value()) {
@@ -124,6 +130,14 @@ const std::vector<Flag>& Flags() {
          line->server.environment.cache_directory = text;
          return absl::OkStatus();
        }},
+      {"scratch-directory", "PATH",
+       "for checkpoints of gradients too large for memory; empty keeps none on disk (empty)",
+       [](const std::string& text, CommandLine* line) {
+         line->server.environment.scratch_directory = text;
+         return absl::OkStatus();
+       }},
+      {"max-disk-bytes", "BYTES", "of checkpoints on disk, of one gradient (17179869184)",
+       SetMaxDiskBytes},
       {"tls-cert", "PATH", "PEM certificate chain; turns TLS on, with --tls-key",
        [](const std::string& text, CommandLine* line) {
          line->server.tls.cert = text;

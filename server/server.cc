@@ -121,8 +121,8 @@ class GradientServiceImpl final : public RawGradientService {
   COSTATE_HANDLE(GradientService, ComputeVjp, true, costate::ComputeVjp)
   COSTATE_HANDLE(GradientService, ComputeJvp, true, costate::ComputeJvp)
   COSTATE_HANDLE(GradientService, ComputeSensitivities, true, costate::ComputeSensitivities)
-  COSTATE_UNIMPLEMENTED(GradientService, ComputeHvp)
-  COSTATE_UNIMPLEMENTED(GradientService, CheckGradient)
+  COSTATE_HANDLE(GradientService, ComputeHvp, true, costate::ComputeHvp)
+  COSTATE_HANDLE(GradientService, CheckGradient, true, costate::CheckGradient)
 
  private:
   Environment& environment_;

@@ -1,122 +1,16 @@
 #include "server/convert/gradient.h"
 
+#include <algorithm>
 #include <limits>
-#include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "engine/base/field_error.h"
-#include "engine/base/status_macros.h"
+#include "engine/base/limits.h"
 #include "server/convert/array.h"
 #include "server/convert/layout.h"
 #include "server/convert/options.h"
+#include "server/convert/report.h"
 
 namespace costate {
 namespace {
-
-// What the terms of a loss may name.
-struct Channels {
-  Channels(const ModelIr& model, size_t lookups)
-      : ir(model), states(model.states, lookups), outputs(model.outputs, lookups) {}
-
-  const ModelIr& ir;
-  TensorIndex states;
-  TensorIndex outputs;
-};
-
-absl::StatusOr<Channel> ChannelFromProto(const std::string& field, const v1::LeastSquares& proto,
-                                         const Channels& channels) {
-  const bool output = proto.has_output();
-  const std::string own = field + (output ? ".output" : ".state");
-  const std::string other = output ? "state" : "output";
-  const std::string& name = output ? proto.output() : proto.state();
-  const absl::StatusOr<int64_t> index =
-      FindElement(own, output ? channels.outputs : channels.states, name);
-  if (index.ok()) {
-    return Channel{output ? Channel::Kind::kOutput : Channel::Kind::kState, *index};
-  }
-  if (!FindElement(own, output ? channels.states : channels.outputs, name).ok()) {
-    return index.status();
-  }
-  return FieldStatus(absl::StatusCode::kInvalidArgument, own,
-                     absl::StrCat("'", name, "' is ", output ? "a state" : "an output",
-                                  " of the model; name it with ", other, "="));
-}
-
-absl::StatusOr<LeastSquares> LeastSquaresFromProto(const std::string& field,
-                                                   const v1::LeastSquares& proto,
-                                                   const Channels& channels) {
-  LeastSquares term;
-  ASSIGN_OR_RETURN(term.channel, ChannelFromProto(field, proto, channels));
-  term.times = ValuesFromProto(proto.times());
-  term.values = ValuesFromProto(proto.values());
-  term.sigma = ValuesFromProto(proto.sigma());
-  if (term.sigma.empty()) term.sigma = {1.0};
-  term.half = proto.half();
-  return term;
-}
-
-// [rows, columns]; unset gives none.
-absl::StatusOr<std::vector<double>> WeightsFromProto(const std::string& field,
-                                                     const v1::Array& proto, int64_t rows,
-                                                     int64_t columns) {
-  std::vector<double> weights = ValuesFromProto(proto);
-  const int64_t size = static_cast<int64_t>(weights.size());
-  const std::vector<int64_t> shape(proto.shape().begin(), proto.shape().end());
-  const bool fits = shape.size() < 2 || shape == std::vector<int64_t>{rows, columns};
-  if (size == 0 || (fits && size == rows * columns)) return weights;
-  return FieldError(field, absl::StrCat(size, " elements"),
-                    absl::StrCat("[", rows, ", ", columns, "]: one row per time"));
-}
-
-absl::StatusOr<Linear> LinearFromProto(const std::string& field, const v1::Linear& proto,
-                                       const ModelIr& ir) {
-  Linear term;
-  term.times = ValuesFromProto(proto.times());
-  const int64_t rows = static_cast<int64_t>(term.times.size());
-  ASSIGN_OR_RETURN(term.states, WeightsFromProto(field + ".state_weights", proto.state_weights(),
-                                                 rows, ir.num_states()));
-  ASSIGN_OR_RETURN(term.outputs, WeightsFromProto(field + ".output_weights", proto.output_weights(),
-                                                  rows, ir.num_outputs()));
-  return term;
-}
-
-absl::StatusOr<Terminal> TerminalFromProto(const std::string& field, const v1::Terminal& proto,
-                                           const ModelIr& ir) {
-  Terminal term;
-  ASSIGN_OR_RETURN(term.state, WeightsFromProto(field + ".state_weights", proto.state_weights(), 1,
-                                                ir.num_states()));
-  ASSIGN_OR_RETURN(term.output, WeightsFromProto(field + ".output_weights", proto.output_weights(),
-                                                 1, ir.num_outputs()));
-  return term;
-}
-
-absl::Status AddTerm(const std::string& field, const v1::LossTerm& proto, const Channels& channels,
-                     Loss* loss) {
-  const ModelIr& ir = channels.ir;
-  switch (proto.term_case()) {
-    case v1::LossTerm::kLeastSquares: {
-      ASSIGN_OR_RETURN(LeastSquares term, LeastSquaresFromProto(field + ".least_squares",
-                                                                proto.least_squares(), channels));
-      loss->terms.emplace_back(std::move(term));
-      return absl::OkStatus();
-    }
-    case v1::LossTerm::kLinear: {
-      ASSIGN_OR_RETURN(Linear term, LinearFromProto(field + ".linear", proto.linear(), ir));
-      loss->terms.emplace_back(std::move(term));
-      return absl::OkStatus();
-    }
-    case v1::LossTerm::kTerminal: {
-      ASSIGN_OR_RETURN(Terminal term, TerminalFromProto(field + ".terminal", proto.terminal(), ir));
-      loss->terms.emplace_back(std::move(term));
-      return absl::OkStatus();
-    }
-    case v1::LossTerm::kIntegral:
-    case v1::LossTerm::kExpression:
-    case v1::LossTerm::TERM_NOT_SET:
-      break;
-  }
-  return absl::InternalError("a loss term without content passed validation");
-}
 
 void GradientStatsToProto(const GradientStats& stats, v1::GradientStats* proto) {
   SolveStatsToProto(stats.solve, proto->mutable_solve());
@@ -127,6 +21,12 @@ void GradientStatsToProto(const GradientStats& stats, v1::GradientStats* proto) 
   proto->set_tangent_error_max(stats.tangents.max_error_ratio);
   proto->set_tangent_error_quantile90(stats.tangents.error_ratio_quantile90);
   proto->set_tangent_error_share_above_one(stats.tangents.share_above_one);
+  proto->set_recomputed_steps(stats.adjoint.recomputed_steps);
+  proto->set_backward_steps(stats.adjoint.backward_steps);
+  proto->set_backward_rejected(stats.adjoint.backward_rejected);
+  proto->set_disk_bytes(stats.adjoint.disk_bytes);
+  proto->set_reconstruction_error(stats.adjoint.reconstruction_error);
+  proto->set_reverse_rhs_evaluations(stats.adjoint.rhs_evaluations);
 }
 
 int64_t NumColumns(const std::vector<WrtEntry>& wrt) {
@@ -164,12 +64,35 @@ void SavedToProto(const GradientResult& result, const ModelIr& ir,
   LayoutToProto(ir.outputs, proto->mutable_output_layout());
 }
 
+// What was asked for is there already.
 template <typename Result, typename Proto>
 void GradientOptionsToProto(const Result& result, Proto* proto) {
-  proto->mutable_gradient_options()->set_method(GradientMethodToProto(result.method));
-  proto->mutable_gradient_options()->set_tangent_control(
-      TangentControlToProto(result.tangent_control));
+  v1::GradientOptions* options = proto->mutable_gradient_options();
+  options->set_method(GradientMethodToProto(result.method));
+  switch (GetGradientMethodInfo(result.method).family) {
+    case GradientFamily::kTangent:
+      options->set_tangent_control(TangentControlToProto(result.tangent_control));
+      break;
+    case GradientFamily::kDiscreteAdjoint:
+    case GradientFamily::kContinuousAdjoint:
+      if (options->memory_budget_bytes() == 0) {
+        options->set_memory_budget_bytes(limits::kMaxRecordingBytes);
+      }
+      break;
+    case GradientFamily::kDifference:
+      break;
+  }
   proto->set_method_reason(result.method_reason);
+}
+
+// [B, K], with NaN for trajectories that have none.
+void TimeGradientToProto(const GradientResult& result, v1::Array* proto) {
+  const int64_t batch = static_cast<int64_t>(result.trajectories.size());
+  const int64_t rows = static_cast<int64_t>(result.resolution.options.save.times.size());
+  ArrayToProto({}, {batch, rows}, proto);
+  for (const GradientResult::PerTrajectory& trajectory : result.trajectories) {
+    AppendSaved(trajectory.times, rows, proto->mutable_data());
+  }
 }
 
 // What the answers of ComputeJvp and ComputeSensitivities share.
@@ -192,25 +115,13 @@ void TangentsToProto(const JvpResult& result, const ModelInWords& words, Proto* 
 
 }  // namespace
 
-absl::StatusOr<Loss> LossFromProto(const std::string& field, const v1::Loss& proto,
-                                   const ModelIr& ir) {
-  Loss loss;
-  loss.terms.reserve(proto.terms_size());
-  const Channels channels(ir, static_cast<size_t>(proto.terms_size()));
-  for (int i = 0; i < proto.terms_size(); ++i) {
-    RETURN_IF_ERROR(
-        AddTerm(absl::StrCat(field, ".terms[", i, "]"), proto.terms(i), channels, &loss));
-  }
-  return loss;
-}
-
 std::vector<std::string> NamesFromProto(
     const google::protobuf::RepeatedPtrField<std::string>& names) {
   return {names.begin(), names.end()};
 }
 
-void GradientResultToProto(const GradientResult& result, const ModelInWords& words, bool want_saved,
-                           v1::ComputeGradientResponse* proto) {
+void GradientResultToProto(const GradientResult& result, const ModelInWords& words,
+                           const WantedParts& wanted, v1::ComputeGradientResponse* proto) {
   const int64_t batch = static_cast<int64_t>(result.trajectories.size());
   const int64_t columns = NumColumns(result.wrt);
   ArrayToProto({}, {batch}, proto->mutable_loss());
@@ -222,11 +133,13 @@ void GradientResultToProto(const GradientResult& result, const ModelInWords& wor
     TerminationToProto(trajectory.termination, words, proto->add_terminations());
     GradientStatsToProto(trajectory.stats, proto->add_stats());
     if (result.resolution.options.return_grid) GridToProto(trajectory.grid, proto->add_grids());
+    if (wanted.report) GradientReportToProto(trajectory.report, proto->add_reports());
   }
   WrtLayoutToProto(result.wrt, proto->mutable_wrt_layout());
   GradientOptionsToProto(result, proto);
   SolveOptionsToProto(result.resolution.options, proto->mutable_options());
-  if (want_saved) SavedToProto(result, words.model.ir(), proto);
+  if (wanted.saved) SavedToProto(result, words.model.ir(), proto);
+  if (wanted.times) TimeGradientToProto(result, proto->mutable_time_gradient());
   proto->set_batched(result.resolution.batched);
 }
 
@@ -266,6 +179,37 @@ void SensitivityResultToProto(const SensitivityResult& result, const ModelInWord
                proto->mutable_state_sensitivities());
   ArrayToProto(result.outputs, {rows, ir.num_outputs(), columns},
                proto->mutable_output_sensitivities());
+}
+
+void HvpResultToProto(const HvpResult& result, const ModelInWords& words,
+                      v1::ComputeHvpResponse* proto) {
+  const int64_t columns = NumColumns(result.wrt);
+  const int64_t count =
+      static_cast<int64_t>(result.products.size()) / std::max<int64_t>(columns, 1);
+  ArrayToProto(result.products, {count, columns}, proto->mutable_products());
+  proto->set_loss(result.primal.loss);
+  ArrayToProto(result.primal.gradient, {columns}, proto->mutable_gradient());
+  WrtLayoutToProto(result.wrt, proto->mutable_wrt_layout());
+  TerminationToProto(result.primal.termination, words, proto->mutable_termination());
+  GradientStatsToProto(result.primal.stats, proto->mutable_stats());
+  SolveOptionsToProto(result.resolution.options, proto->mutable_options());
+}
+
+void CheckResultToProto(const CheckResult& result, const ModelInWords& words,
+                        v1::CheckGradientResponse* proto) {
+  const int64_t columns = NumColumns(result.wrt);
+  for (const CheckResult::Row& row : result.rows) {
+    v1::CheckGradientResponse::Row* entry = proto->add_rows();
+    entry->set_method(GradientMethodToProto(row.method));
+    entry->set_loss(row.result.loss);
+    ArrayToProto(row.result.gradient, {columns}, entry->mutable_gradient());
+    entry->set_relative_difference(row.relative_difference);
+    GradientStatsToProto(row.result.stats, entry->mutable_stats());
+    entry->set_cost_in_solves(row.cost_in_solves);
+    TerminationToProto(row.result.termination, words, entry->mutable_termination());
+  }
+  WrtLayoutToProto(result.wrt, proto->mutable_wrt_layout());
+  SolveOptionsToProto(result.resolution.options, proto->mutable_options());
 }
 
 }  // namespace costate

@@ -1,34 +1,40 @@
-// Losses from the wire, gradients and products to it.
+// Gradients and products to the wire.
 #ifndef COSTATE_SERVER_CONVERT_GRADIENT_H_
 #define COSTATE_SERVER_CONVERT_GRADIENT_H_
 
 #include <string>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "costate/v1/gradient.pb.h"
 #include "engine/engine.h"
 #include "server/convert/solve.h"
 
 namespace costate {
 
-// INVALID_ARGUMENT naming a part of `field` when a channel is no element of the model, or when
-// weights do not have the shape [times, elements].
-absl::StatusOr<Loss> LossFromProto(const std::string& field, const v1::Loss& proto,
-                                   const ModelIr& ir);
-
 std::vector<std::string> NamesFromProto(
     const google::protobuf::RepeatedPtrField<std::string>& names);
 
-// Everything but resource name and timing.
-void GradientResultToProto(const GradientResult& result, const ModelInWords& words, bool want_saved,
-                           v1::ComputeGradientResponse* proto);
+// What an answer has only on request.
+struct WantedParts {
+  bool saved = false;
+  bool times = false;
+  bool report = false;
+};
+
+// Everything but resource name and timing. `gradient_options` of an answer holds those of the
+// request already.
+void GradientResultToProto(const GradientResult& result, const ModelInWords& words,
+                           const WantedParts& wanted, v1::ComputeGradientResponse* proto);
 void VjpResultToProto(const VjpResult& result, const ModelInWords& words,
                       v1::ComputeVjpResponse* proto);
 void JvpResultToProto(const JvpResult& result, const ModelInWords& words,
                       v1::ComputeJvpResponse* proto);
 void SensitivityResultToProto(const SensitivityResult& result, const ModelInWords& words,
                               v1::ComputeSensitivitiesResponse* proto);
+void HvpResultToProto(const HvpResult& result, const ModelInWords& words,
+                      v1::ComputeHvpResponse* proto);
+void CheckResultToProto(const CheckResult& result, const ModelInWords& words,
+                        v1::CheckGradientResponse* proto);
 
 }  // namespace costate
 

@@ -172,6 +172,22 @@ void SaveToProto(const SaveAt& save, v1::SaveAt* proto) {
   }
 }
 
+AdjointOptions AdjointFromProto(const v1::GradientOptions& proto) {
+  AdjointOptions adjoint;
+  if (proto.memory_budget_bytes() > 0) adjoint.memory_budget = proto.memory_budget_bytes();
+  adjoint.checkpoints = proto.checkpoints();
+  adjoint.segments = proto.segments();
+  adjoint.checkpoint_every = proto.checkpoint_every();
+  const v1::BackwardSolve& backward = proto.backward();
+  if (backward.method() != v1::METHOD_UNSPECIFIED) {
+    adjoint.backward_method = MethodFromProto(backward.method());
+  }
+  if (backward.has_rtol()) adjoint.backward_rtol = backward.rtol();
+  if (backward.has_atol()) adjoint.backward_atol = backward.atol();
+  adjoint.seminorm = backward.seminorm();
+  return adjoint;
+}
+
 }  // namespace
 
 google::protobuf::Duration DurationToProto(absl::Duration duration) {
@@ -222,10 +238,55 @@ void SolveOptionsToProto(const SolveOptions& options, v1::SolveOptions* proto) {
 
 GradientOptions GradientOptionsFromProto(const v1::GradientOptions& proto) {
   GradientOptions options;
-  if (proto.method() == v1::GRADIENT_METHOD_FORWARD) options.method = GradientMethod::kForward;
-  if (proto.method() == v1::GRADIENT_METHOD_BACKPROP) options.method = GradientMethod::kBackprop;
+  options.method = GradientMethodFromProto(proto.method());
   options.tangent_control = TangentControlFromProto(proto.tangent_control());
+  options.adjoint = AdjointFromProto(proto);
+  options.want_times = proto.want_time_gradient();
+  options.difference.frozen_grid = proto.difference().frozen_grid();
+  if (proto.difference().has_step()) options.difference.step = proto.difference().step();
   return options;
+}
+
+ReportOptions ReportOptionsFromProto(const v1::ReportOptions& proto) {
+  ReportOptions options;
+  options.wanted = proto.level() != v1::ReportOptions::LEVEL_OFF;
+  options.tolerance_refinement = proto.tolerance_refinement();
+  options.second_method = proto.second_method();
+  options.directional_difference = proto.directional_difference();
+  options.growth = proto.growth();
+  options.linear_range = proto.linear_range();
+  return options;
+}
+
+GradientMethod GradientMethodFromProto(v1::GradientMethod method) {
+  switch (method) {
+    case v1::GRADIENT_METHOD_FORWARD:
+      return GradientMethod::kForward;
+    case v1::GRADIENT_METHOD_BACKPROP:
+      return GradientMethod::kBackprop;
+    case v1::GRADIENT_METHOD_CHECKPOINTED:
+      return GradientMethod::kCheckpointed;
+    case v1::GRADIENT_METHOD_SEGMENTED:
+      return GradientMethod::kSegmented;
+    case v1::GRADIENT_METHOD_BACKSOLVE:
+      return GradientMethod::kBacksolve;
+    case v1::GRADIENT_METHOD_INTERPOLATING:
+      return GradientMethod::kInterpolating;
+    case v1::GRADIENT_METHOD_QUADRATURE:
+      return GradientMethod::kQuadrature;
+    case v1::GRADIENT_METHOD_GAUSS:
+      return GradientMethod::kGauss;
+    case v1::GRADIENT_METHOD_FINITE_DIFFERENCE:
+      return GradientMethod::kFiniteDifference;
+    case v1::GRADIENT_METHOD_COMPLEX_STEP:
+      return GradientMethod::kComplexStep;
+    case v1::GRADIENT_METHOD_UNSPECIFIED:
+    case v1::GRADIENT_METHOD_REVERSIBLE:
+    case v1::GradientMethod_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case v1::GradientMethod_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
+  }
+  return GradientMethod::kAuto;
 }
 
 TangentControl TangentControlFromProto(v1::TangentControl control) {

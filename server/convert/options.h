@@ -14,7 +14,12 @@ SolveOptions SolveOptionsFromProto(const v1::SolveOptions& proto, bool* method_a
 // Everything that is known, so that sending it back repeats the solve.
 void SolveOptionsToProto(const SolveOptions& options, v1::SolveOptions* proto);
 
+// Without the report.
 GradientOptions GradientOptionsFromProto(const v1::GradientOptions& proto);
+// Wanted unless it is off.
+ReportOptions ReportOptionsFromProto(const v1::ReportOptions& proto);
+// Validated before; kAuto where it is unspecified.
+GradientMethod GradientMethodFromProto(v1::GradientMethod method);
 TangentControl TangentControlFromProto(v1::TangentControl control);
 v1::TangentControl TangentControlToProto(TangentControl control);
 v1::GradientMethod GradientMethodToProto(GradientMethod method);

@@ -10,8 +10,6 @@
 #include "server/convert/options.h"
 
 namespace costate {
-namespace {
-
 std::vector<NamedArray> NamedArraysFromProto(
     const google::protobuf::RepeatedPtrField<v1::NamedArray>& protos) {
   std::vector<NamedArray> arrays;
@@ -21,8 +19,6 @@ std::vector<NamedArray> NamedArraysFromProto(
   }
   return arrays;
 }
-
-}  // namespace
 
 Simulation SimulationFromProto(const v1::Simulation& proto, std::shared_ptr<const Model> model) {
   Simulation simulation;

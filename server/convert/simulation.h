@@ -3,12 +3,16 @@
 #define COSTATE_SERVER_CONVERT_SIMULATION_H_
 
 #include <memory>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "costate/v1/solve.pb.h"
 #include "engine/engine.h"
 
 namespace costate {
+
+std::vector<NamedArray> NamedArraysFromProto(
+    const google::protobuf::RepeatedPtrField<v1::NamedArray>& protos);
 
 Simulation SimulationFromProto(const v1::Simulation& proto, std::shared_ptr<const Model> model);
 

@@ -9,12 +9,15 @@
 #include "engine/base/status_macros.h"
 #include "server/convert/array.h"
 #include "server/convert/gradient.h"
+#include "server/convert/loss.h"
 #include "server/convert/options.h"
 #include "server/convert/simulation.h"
 #include "server/environment.h"
 #include "server/handlers/answer.h"
+#include "server/handlers/gradient_cost.h"
 #include "server/handlers/memory_estimate.h"
 #include "server/handlers/resolve_model.h"
+#include "server/validate/gradient_options.h"
 #include "server/validate/gradients.h"
 
 namespace costate {
@@ -90,8 +93,27 @@ absl::Status CheckTangentSize(const CallContext& call, const Prepared<EngineRequ
                          "save fewer times or ask for fewer columns at once");
 }
 
+// How derivatives are asked for, with what the server adds.
+GradientOptions OptionsOf(const CallContext& call, const v1::GradientOptions& proto) {
+  GradientOptions options = GradientOptionsFromProto(proto);
+  const EnvironmentOptions& environment = call.environment.options();
+  if (environment.scratch_directory.empty()) return options;
+  options.adjoint.scratch_directory = environment.scratch_directory;
+  options.adjoint.max_disk_bytes = environment.max_disk_bytes;
+  return options;
+}
+
+// Answers repeat what was asked for.
+void EchoOptions(const v1::GradientOptions& asked, v1::GradientOptions* echo) {
+  *echo = asked;
+  if (asked.report().level() == v1::ReportOptions::LEVEL_UNSPECIFIED) {
+    echo->mutable_report()->set_level(v1::ReportOptions::LEVEL_BASIC);
+  }
+}
+
 absl::Status FinishGradient(CallContext& call, const Prepared<GradientRequest>& prepared,
-                            bool want_saved, v1::ComputeGradientResponse* response) {
+                            const v1::ComputeGradientRequest& request,
+                            v1::ComputeGradientResponse* response) {
   absl::StatusOr<GradientResult> result =
       call.environment.engine().Differentiate(prepared.request, &call.cancellation);
   if (!result.ok()) return InRequestWords(result.status());
@@ -100,11 +122,15 @@ absl::Status FinishGradient(CallContext& call, const Prepared<GradientRequest>& 
                                    return EndedByCancellation(trajectory.termination);
                                  });
   RETURN_IF_ERROR(EndOfCall(call, ended));
-  GradientResultToProto(*result, prepared.words(), want_saved, response);
+  EchoOptions(request.gradient(), response->mutable_gradient_options());
+  const GradientOptions& options = prepared.request.gradient;
+  GradientResultToProto(*result, prepared.words(),
+                        {request.want_saved(), options.want_times, options.report.wanted},
+                        response);
   response->set_model(prepared.entry->model->resource_name());
   TimingToProto(result->timing, call, response->mutable_timing());
   return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
-                         "use fewer trajectories or columns, or leave out want_saved");
+                         "use fewer trajectories or columns, or leave out want_saved and reports");
 }
 
 }  // namespace
@@ -113,12 +139,15 @@ absl::StatusOr<Work> ComputeGradient(CallContext& call, const v1::ComputeGradien
                                      v1::ComputeGradientResponse* response) {
   RETURN_IF_ERROR(ValidateComputeGradientRequest(request));
   ASSIGN_OR_RETURN(const auto prepared, Prepare<GradientRequest>(call, request));
-  prepared->request.gradient = GradientOptionsFromProto(request.gradient());
+  prepared->request.gradient = OptionsOf(call, request.gradient());
+  prepared->request.gradient.report = ReportOptionsFromProto(request.gradient().report());
   ASSIGN_OR_RETURN(prepared->request.loss,
                    LossFromProto("loss", request.loss(), prepared->entry->model->ir()));
-  return Work{prepared->cost,
-              [&call, prepared, want_saved = request.want_saved(), response] {
-                return FinishGradient(call, *prepared, want_saved, response);
+  const double cost = prepared->compile_cost + EstimateLossCompileCost(prepared->request.loss) +
+                      EstimateGradientCost(prepared->request, prepared->columns);
+  return Work{cost,
+              [&call, prepared, &request, response] {
+                return FinishGradient(call, *prepared, request, response);
               },
               EstimateGradientBytes(prepared->request, prepared->columns)};
 }
@@ -130,19 +159,22 @@ absl::StatusOr<Work> ComputeVjp(CallContext& call, const v1::ComputeVjpRequest& 
   RETURN_IF_ERROR(CheckAnswerFits(
       call, 8.0 * request.cotangents_size() * static_cast<double>(prepared->columns),
       "ask for fewer cotangents or columns at once"));
-  prepared->request.gradient = GradientOptionsFromProto(request.gradient());
+  prepared->request.gradient = OptionsOf(call, request.gradient());
   for (int v = 0; v < request.cotangents_size(); ++v) {
     ASSIGN_OR_RETURN(Loss cotangent,
                      LossFromProto(absl::StrCat("cotangents[", v, "]"), request.cotangents(v),
                                    prepared->entry->model->ir()));
     prepared->request.cotangents.push_back(std::move(cotangent));
   }
-  return Work{prepared->cost * request.cotangents_size(),
-              [&call, prepared, response] {
+  const double cost =
+      prepared->compile_cost + EstimateVjpCost(prepared->request, prepared->columns);
+  return Work{cost,
+              [&call, prepared, &request, response] {
                 absl::StatusOr<VjpResult> result =
                     call.environment.engine().ComputeVjp(prepared->request, &call.cancellation);
                 if (!result.ok()) return InRequestWords(result.status());
                 const Termination end = result->primal.termination;
+                *response->mutable_gradient_options() = request.gradient();
                 return Answer(call, std::move(result), end, prepared->words(), VjpResultToProto,
                               response);
               },
@@ -190,6 +222,61 @@ absl::StatusOr<Work> ComputeSensitivities(CallContext& call,
                       response);
       },
       EstimateTangentBytes(prepared->request.simulation, prepared->columns, prepared->columns)};
+}
+
+absl::StatusOr<Work> ComputeHvp(CallContext& call, const v1::ComputeHvpRequest& request,
+                                v1::ComputeHvpResponse* response) {
+  RETURN_IF_ERROR(ValidateComputeHvpRequest(request));
+  ASSIGN_OR_RETURN(const auto prepared, Prepare<HvpRequest>(call, request));
+  prepared->request.vectors = ValuesFromProto(request.vectors());
+  prepared->request.gauss_newton = request.gauss_newton();
+  ASSIGN_OR_RETURN(prepared->request.loss,
+                   LossFromProto("loss", request.loss(), prepared->entry->model->ir()));
+  const int64_t count = static_cast<int64_t>(prepared->request.vectors.size()) /
+                        std::max<int64_t>(prepared->columns, 1);
+  RETURN_IF_ERROR(CheckAnswerFits(call, 8.0 * static_cast<double>(prepared->request.vectors.size()),
+                                  "ask for fewer vectors at once"));
+  const double cost = prepared->compile_cost + EstimateLossCompileCost(prepared->request.loss) +
+                      EstimateHvpCost(prepared->request, count);
+  return Work{cost,
+              [&call, prepared, response] {
+                absl::StatusOr<HvpResult> result =
+                    call.environment.engine().ComputeHvp(prepared->request, &call.cancellation);
+                if (!result.ok()) return InRequestWords(result.status());
+                const Termination end = result->primal.termination;
+                return Answer(call, std::move(result), end, prepared->words(), HvpResultToProto,
+                              response);
+              },
+              EstimateHvpBytes(prepared->request, prepared->columns, count)};
+}
+
+absl::StatusOr<Work> CheckGradient(CallContext& call, const v1::CheckGradientRequest& request,
+                                   v1::CheckGradientResponse* response) {
+  RETURN_IF_ERROR(ValidateCheckGradientRequest(request));
+  ASSIGN_OR_RETURN(const auto prepared, Prepare<GradientRequest>(call, request));
+  auto check = std::make_shared<CheckRequest>();
+  check->gradient = std::move(prepared->request);
+  check->gradient.gradient = OptionsOf(call, request.gradient());
+  for (const v1::GradientMethod method : MethodsToCheck(request)) {
+    check->methods.push_back(GradientMethodFromProto(method));
+  }
+  ASSIGN_OR_RETURN(check->gradient.loss,
+                   LossFromProto("loss", request.loss(), prepared->entry->model->ir()));
+  const double cost = prepared->compile_cost + EstimateLossCompileCost(check->gradient.loss) +
+                      EstimateCheckCost(*check, prepared->columns);
+  return Work{cost,
+              [&call, prepared, check, response] {
+                absl::StatusOr<CheckResult> result =
+                    call.environment.engine().CheckGradient(*check, &call.cancellation);
+                if (!result.ok()) return InRequestWords(result.status());
+                Termination end;
+                for (const CheckResult::Row& row : result->rows) {
+                  if (EndedByCancellation(row.result.termination)) end = row.result.termination;
+                }
+                return Answer(call, std::move(result), end, prepared->words(), CheckResultToProto,
+                              response);
+              },
+              EstimateCheckBytes(*check, prepared->columns)};
 }
 
 }  // namespace costate

@@ -19,6 +19,10 @@ absl::StatusOr<Work> ComputeJvp(CallContext& call, const v1::ComputeJvpRequest& 
 absl::StatusOr<Work> ComputeSensitivities(CallContext& call,
                                           const v1::ComputeSensitivitiesRequest& request,
                                           v1::ComputeSensitivitiesResponse* response);
+absl::StatusOr<Work> ComputeHvp(CallContext& call, const v1::ComputeHvpRequest& request,
+                                v1::ComputeHvpResponse* response);
+absl::StatusOr<Work> CheckGradient(CallContext& call, const v1::CheckGradientRequest& request,
+                                   v1::CheckGradientResponse* response);
 
 }  // namespace costate
 

@@ -5,7 +5,7 @@
 #include <variant>
 
 #include "engine/base/limits.h"
-#include "engine/differentiate.h"
+#include "engine/gradient_options.h"
 #include "engine/solvers/stepper.h"
 #include "engine/tensor_index.h"
 
@@ -75,6 +75,9 @@ double LossRows(const Loss& loss) {
   for (const auto& term : loss.terms) {
     if (const auto* squares = std::get_if<LeastSquares>(&term)) rows += squares->times.size();
     if (const auto* linear = std::get_if<Linear>(&term)) rows += linear->times.size();
+    if (const auto* expression = std::get_if<ExpressionLoss>(&term)) {
+      rows += expression->times.size();
+    }
   }
   return rows;
 }
@@ -93,14 +96,40 @@ double RecordingBytes(const Sizes& sizes, const AdjointOptions& adjoint) {
                    static_cast<double>(adjoint.memory_budget)});
 }
 
-// One pass of the method in force, or of the more costly one where that is not certain.
-double PassBytes(const GradientOptions& gradient, const Sizes& sizes, double rows, double columns) {
+// One pass of a method, or of the more costly one where that is not certain.
+double PassBytes(GradientMethod method, const AdjointOptions& adjoint, const Sizes& sizes,
+                 double rows, double columns) {
   const double tangents = TangentBytes(sizes, rows, columns);
-  const double recording = RecordingBytes(sizes, gradient.adjoint);
-  if (gradient.method == GradientMethod::kForward) return tangents;
-  const bool choice = gradient.method == GradientMethod::kAuto &&
-                      columns <= static_cast<double>(kMaxForwardColumns);
-  return choice ? std::max(tangents, recording) : recording;
+  const double recording = RecordingBytes(sizes, adjoint);
+  if (method == GradientMethod::kAuto) {
+    const bool choice = columns <= static_cast<double>(kMaxForwardColumns);
+    return choice ? std::max(tangents, recording) : recording;
+  }
+  switch (GetGradientMethodInfo(method).family) {
+    case GradientFamily::kTangent:
+      return tangents;
+    case GradientFamily::kDiscreteAdjoint:
+    case GradientFamily::kContinuousAdjoint:
+      return recording;
+    case GradientFamily::kDifference:
+      return kDouble * rows * (1 + sizes.states + sizes.outputs);
+  }
+  return recording;
+}
+
+// What a report keeps beside the gradient: saved values of better solves, figures by column, and
+// the pass of the second method.
+double ReportBytes(const GradientRequest& request, const Sizes& sizes, double rows,
+                   double columns) {
+  const ReportOptions& report = request.gradient.report;
+  if (!report.wanted) return 0;
+  const double solves = 2 * kDouble * rows * (1 + sizes.states + sizes.outputs);
+  const double figures = 6 * kDouble * sizes.trajectories * columns;
+  const double tangents = TangentBytes(sizes, rows, columns);
+  const double passes = report.second_method
+                            ? std::max(tangents, RecordingBytes(sizes, request.gradient.adjoint))
+                            : 0;
+  return std::min(solves, SavedLimit()) + 2 * std::min(figures, SavedLimit()) + passes;
 }
 
 }  // namespace
@@ -127,7 +156,8 @@ int64_t EstimateGradientBytes(const GradientRequest& request, int64_t columns) {
   const double gradients = kDouble * sizes.trajectories * q;
   return Rounded(sizes.bound + 2 * GridBytes(request.simulation.options, sizes) +
                  std::min(saved, SavedLimit()) + 2 * std::min(gradients, SavedLimit()) +
-                 PassBytes(request.gradient, sizes, rows, q));
+                 PassBytes(request.gradient.method, request.gradient.adjoint, sizes, rows, q) +
+                 ReportBytes(request, sizes, rows, q));
 }
 
 int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns) {
@@ -139,7 +169,32 @@ int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns) {
   const double gradients = kDouble * static_cast<double>(request.cotangents.size()) * q;
   return Rounded(sizes.bound + 2 * GridBytes(request.simulation.options, sizes) +
                  std::min(saved, SavedLimit()) + 2 * std::min(gradients, SavedLimit()) +
-                 PassBytes(request.gradient, sizes, rows, q));
+                 PassBytes(request.gradient.method, request.gradient.adjoint, sizes, rows, q));
+}
+
+int64_t EstimateCheckBytes(const CheckRequest& request, int64_t columns) {
+  GradientRequest one = request.gradient;
+  one.gradient.report = {};
+  int64_t bytes = 0;
+  for (const GradientMethod method : request.methods) {
+    one.gradient.method = method;
+    bytes = std::max(bytes, EstimateGradientBytes(one, columns));
+  }
+  const Sizes sizes(one.simulation);
+  const double row =
+      LossRows(one.loss) * (1 + sizes.states + sizes.outputs) + static_cast<double>(columns);
+  const double results = kDouble * static_cast<double>(request.methods.size()) * row;
+  return bytes + Rounded(std::min(results, SavedLimit()));
+}
+
+int64_t EstimateHvpBytes(const HvpRequest& request, int64_t columns, int64_t vectors) {
+  const Sizes sizes(request.simulation);
+  const double v = static_cast<double>(vectors);
+  const double rows = LossRows(request.loss);
+  const double space = 2 * kDouble * static_cast<double>(columns) * (1 + v);
+  const double recording = RecordingBytes(sizes, AdjointOptions());
+  return Rounded(sizes.bound + std::min(space, SavedLimit()) + TangentBytes(sizes, rows, v) +
+                 std::min((1 + v) * recording, 2 * SavedLimit()));
 }
 
 int64_t EstimateTangentBytes(const Simulation& simulation, int64_t columns, int64_t directions) {

@@ -19,6 +19,12 @@ int64_t EstimateSolveBytes(const SolveRequest& request, bool streams, int64_t ma
 int64_t EstimateGradientBytes(const GradientRequest& request, int64_t columns);
 int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns);
 
+// The pass of one method after another, and results of all of them.
+int64_t EstimateCheckBytes(const CheckRequest& request, int64_t columns);
+
+// Stored steps with the tangents of all `vectors`.
+int64_t EstimateHvpBytes(const HvpRequest& request, int64_t columns, int64_t vectors);
+
 // `directions` tangents in a space of `columns`.
 int64_t EstimateTangentBytes(const Simulation& simulation, int64_t columns, int64_t directions);
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "engine/base/limits.h"
+#include "engine/gradients/method.h"
 #include "engine/model/ir.h"
 #include "engine/solvers/stepper.h"
 #include "server/convert/options.h"
@@ -22,6 +23,30 @@ void MethodsToProto(v1::ServerInfo* info) {
     entry->set_error_order(description.error_order);
     entry->set_dense_order(description.dense_order);
     entry->set_stages(description.stages);
+    entry->set_citation(std::string(description.citation));
+  }
+}
+
+const char* FamilyName(GradientFamily family) {
+  switch (family) {
+    case GradientFamily::kTangent:
+      return "tangent";
+    case GradientFamily::kDiscreteAdjoint:
+      return "discrete_adjoint";
+    case GradientFamily::kContinuousAdjoint:
+      return "continuous_adjoint";
+    case GradientFamily::kDifference:
+      return "difference";
+  }
+  return "";
+}
+
+void GradientMethodsToProto(v1::ServerInfo* info) {
+  for (const GradientMethod method : AllGradientMethods()) {
+    const GradientMethodInfo& description = GetGradientMethodInfo(method);
+    v1::GradientMethodDescription* entry = info->add_gradient_methods();
+    entry->set_name(std::string(description.name));
+    entry->set_family(FamilyName(description.family));
     entry->set_citation(std::string(description.citation));
   }
 }
@@ -48,6 +73,8 @@ void LimitsToProto(const EnvironmentOptions& options, v1::ServerLimits* proto) {
   proto->set_max_recording_bytes(limits::kMaxRecordingBytes);
   *proto->mutable_max_deadline() = DurationToProto(options.max_deadline);
   proto->set_max_models(options.models.max_models);
+  proto->set_max_checked_methods(limits::kMaxCheckedMethods);
+  if (!options.scratch_directory.empty()) proto->set_max_disk_bytes(options.max_disk_bytes);
 }
 
 }  // namespace
@@ -64,6 +91,7 @@ absl::Status GetServerInfo(CallContext& call, const v1::GetServerInfoRequest& re
   info->set_compute_threads(environment.pool().options().threads);
   info->set_interactive_threads(environment.pool().options().interactive_threads);
   MethodsToProto(info);
+  GradientMethodsToProto(info);
   OpsToProto(info);
   LimitsToProto(environment.options(), info->mutable_limits());
   for (const UnimplementedMethod& entry : UnimplementedMethods()) {

@@ -14,11 +14,6 @@ constexpr char kStability[] =
     "stability analysis is not in this version; method orders are in GetServerInfo";
 
 constexpr UnimplementedMethod kMethods[] = {
-    {"costate.v1.GradientService/ComputeHvp",
-     "Hessian products are not in this version; difference two calls of ComputeGradient"},
-    {"costate.v1.GradientService/CheckGradient",
-     "comparisons are not in this version; call ComputeGradient once with "
-     "GRADIENT_METHOD_FORWARD and once with GRADIENT_METHOD_BACKPROP and compare"},
     {"costate.v1.StabilityService/ComputeStabilityRegion", kStability},
     {"costate.v1.StabilityService/StreamStabilityRegion", kStability},
     {"costate.v1.StabilityService/AnalyzeStability", kStability},

@@ -2,21 +2,19 @@
 #ifndef COSTATE_SERVER_VALIDATE_GRADIENTS_H_
 #define COSTATE_SERVER_VALIDATE_GRADIENTS_H_
 
-#include <string>
-
 #include "absl/status/status.h"
 #include "costate/v1/gradient.pb.h"
 
 namespace costate {
 
 // INVALID_ARGUMENT for anything missing, out of range or too large; UNIMPLEMENTED for a gradient
-// method that is declared but not built, naming those that are.
-absl::Status ValidateLoss(const std::string& field, const v1::Loss& loss);
-
+// method that is declared but not built, naming what to take instead.
 absl::Status ValidateComputeGradientRequest(const v1::ComputeGradientRequest& request);
 absl::Status ValidateComputeVjpRequest(const v1::ComputeVjpRequest& request);
 absl::Status ValidateComputeJvpRequest(const v1::ComputeJvpRequest& request);
 absl::Status ValidateComputeSensitivitiesRequest(const v1::ComputeSensitivitiesRequest& request);
+absl::Status ValidateComputeHvpRequest(const v1::ComputeHvpRequest& request);
+absl::Status ValidateCheckGradientRequest(const v1::CheckGradientRequest& request);
 
 }  // namespace costate
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/base/field_error.h"
+
 namespace costate {
 namespace {
 
@@ -16,6 +18,19 @@ TEST(Environment, HandsOutItsParts) {
   EXPECT_EQ((*environment)->options().max_message_bytes, 12345);
   EXPECT_FALSE((*environment)->engine().evaluator().name().empty());
   EXPECT_EQ(&(*environment)->log(), &log);
+}
+
+TEST(Environment, NeedsAScratchDirectoryThatIsOne) {
+  Log log(LogLevel::kError, [](std::string_view) {});
+  EnvironmentOptions options;
+  for (const char* path : {"/no/such/directory", "/dev/null"}) {
+    options.scratch_directory = path;
+    const absl::Status status = Environment::Create(options, log).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(FieldOf(status).value_or(""), "--scratch-directory");
+  }
+  options.scratch_directory = testing::TempDir();
+  EXPECT_TRUE(Environment::Create(options, log).ok());
 }
 
 }  // namespace

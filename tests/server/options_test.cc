@@ -20,6 +20,7 @@ TEST(ParseCommandLine, HasSafeDefaults) {
   EXPECT_LT(line.server.environment.pool.interactive_threads, line.server.environment.pool.threads);
   EXPECT_EQ(line.server.environment.max_message_bytes, 64 << 20);
   EXPECT_EQ(line.log_level, LogLevel::kInfo);
+  EXPECT_EQ(line.server.environment.scratch_directory, "") << "no disk without being asked";
 }
 
 TEST(ParseCommandLine, TakesBothForms) {
@@ -27,7 +28,8 @@ TEST(ParseCommandLine, TakesBothForms) {
       ParseCommandLine({"--address=[::1]:0", "--threads", "8", "--drain-grace=1m30s",
                         "--allow-insecure", "--exit-with-stdin=false",
                         "--cache-directory=", "--log-level", "error", "--memory-budget=8000000",
-                        "--max-deadline=2h", "--port-file", "/p"})
+                        "--max-deadline=2h", "--port-file", "/p", "--scratch-directory=/s",
+                        "--max-disk-bytes", "9000000"})
           .value();
   EXPECT_EQ(line.server.address, "[::1]:0");
   EXPECT_EQ(line.server.environment.pool.threads, 8);
@@ -40,6 +42,8 @@ TEST(ParseCommandLine, TakesBothForms) {
   EXPECT_EQ(line.server.environment.max_deadline, absl::Hours(2));
   EXPECT_EQ(line.port_file, "/p");
   EXPECT_EQ(line.server.environment.memory_budget, 8000000);
+  EXPECT_EQ(line.server.environment.scratch_directory, "/s");
+  EXPECT_EQ(line.server.environment.max_disk_bytes, 9000000);
 }
 
 TEST(ParseCommandLine, NamesTheFlagAtFault) {
@@ -56,7 +60,8 @@ TEST(ParseCommandLine, NamesTheFlagAtFault) {
       {{"--log-level=loud"}, "--log-level"},
       {{"--help=maybe"}, "true or false"},
       {{"--max-message-bytes=10"}, "--max-message-bytes"},
-      {{"--memory-budget=half"}, "--memory-budget"}};
+      {{"--memory-budget=half"}, "--memory-budget"},
+      {{"--max-disk-bytes=12"}, "--max-disk-bytes"}};
   for (const auto& [arguments, message] : cases) {
     const absl::Status status = ParseCommandLine(arguments).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);

@@ -1,9 +1,9 @@
 #include "server/convert/gradient.h"
 
-#include <string>
-#include <variant>
+#include <cmath>
+#include <memory>
+#include <vector>
 
-#include "engine/base/field_error.h"
 #include "tests/server/compiled_model.h"
 #include "tests/server/proto_matchers.h"
 
@@ -11,85 +11,6 @@ namespace costate {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::IsEmpty;
-
-absl::StatusOr<Loss> Convert(const std::string& text) {
-  return LossFromProto("loss", FromText<v1::Loss>(text), ModelOf(kTensorModel)->ir());
-}
-
-TEST(LossFromProto, ConvertsLeastSquares) {
-  const absl::StatusOr<Loss> loss = Convert(R"pb(
-    terms {
-      least_squares {
-        output: "z[1,0]"
-        times { values: [ 1, 2 ] }
-        values { values: [ 3, nan ] }
-        half: true
-      }
-    }
-    terms {
-      least_squares {
-        state: "x"
-        times { values: 1 }
-        values { values: 0 }
-        sigma { values: 7 }
-      }
-    })pb");
-  ASSERT_TRUE(loss.ok()) << loss.status();
-  const auto& first = std::get<LeastSquares>(loss->terms[0]);
-  EXPECT_EQ(first.channel.kind, Channel::Kind::kOutput);
-  EXPECT_EQ(first.channel.index, 3);
-  EXPECT_THAT(first.times, ElementsAre(1, 2));
-  EXPECT_THAT(first.sigma, ElementsAre(1));
-  EXPECT_TRUE(first.half);
-  const auto& second = std::get<LeastSquares>(loss->terms[1]);
-  EXPECT_EQ(second.channel.kind, Channel::Kind::kState);
-  EXPECT_EQ(second.channel.index, 0);
-  EXPECT_THAT(second.sigma, ElementsAre(7));
-}
-
-TEST(LossFromProto, ConvertsWeights) {
-  const absl::StatusOr<Loss> loss = Convert(R"pb(
-    terms {
-      linear {
-        times { values: [ 1, 2 ] }
-        state_weights {
-          shape: [ 2, 5 ]
-          values: [ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ]
-        }
-      }
-    }
-    terms { terminal { output_weights { values: [ 1, 2, 3, 4, 5 ] } } })pb");
-  ASSERT_TRUE(loss.ok()) << loss.status();
-  EXPECT_EQ(std::get<Linear>(loss->terms[0]).states.size(), 10u);
-  EXPECT_THAT(std::get<Linear>(loss->terms[0]).outputs, IsEmpty());
-  EXPECT_THAT(std::get<Terminal>(loss->terms[1]).output, ElementsAre(1, 2, 3, 4, 5));
-}
-
-TEST(LossFromProto, NamesWhatDoesNotFit) {
-  const auto field = [](const std::string& text) {
-    return FieldOf(Convert(text).status()).value_or("none");
-  };
-  EXPECT_EQ(field("terms { least_squares { output: 'q' times { values: 1 } } }"),
-            "loss.terms[0].least_squares.output");
-  EXPECT_EQ(field("terms { least_squares { state: 'y' times { values: 1 } } }"),
-            "loss.terms[0].least_squares.state");
-  EXPECT_EQ(field("terms { linear { times { values: [1, 2] } state_weights { values: [1, 2] } } }"),
-            "loss.terms[0].linear.state_weights");
-  EXPECT_EQ(field("terms { linear { times { values: [1, 2] } state_weights { shape: [5, 2] "
-                  "values: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] } } }"),
-            "loss.terms[0].linear.state_weights");
-  EXPECT_EQ(field("terms { terminal { state_weights { values: 1 } } }"),
-            "loss.terms[0].terminal.state_weights");
-}
-
-TEST(LossFromProto, SaysWhereANameBelongs) {
-  absl::Status status =
-      Convert("terms { least_squares { output: 'x' times { values: 1 } } }").status();
-  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("name it with state="));
-  status = Convert("terms { least_squares { state: 'twice' times { values: 1 } } }").status();
-  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("name it with output="));
-}
 
 TEST(GradientResultToProto, StacksTrajectories) {
   const std::shared_ptr<const Model> model = ModelOf(kTensorModel);
@@ -107,13 +28,13 @@ TEST(GradientResultToProto, StacksTrajectories) {
   result.method_reason = "because";
   result.resolution.options.save.times = {2};
   v1::ComputeGradientResponse proto;
-  GradientResultToProto(result, {*model, ""}, true, &proto);
+  GradientResultToProto(result, {*model, ""}, {.saved = true}, &proto);
   EXPECT_THAT(
       proto, Partially(R"pb(
         loss { shape: 2 }
         gradient { shape: [ 2, 3 ] }
         wrt_layout { name: "w" shape: 3 }
-        gradient_options { method: GRADIENT_METHOD_BACKPROP tangent_control: TANGENT_CONTROL_FULL }
+        gradient_options { method: GRADIENT_METHOD_BACKPROP memory_budget_bytes: 4294967296 }
         method_reason: "because"
         saved_states { shape: [ 2, 1, 5 ] }
         saved_outputs { shape: [ 2, 1, 5 ] })pb"));
@@ -124,6 +45,62 @@ TEST(GradientResultToProto, StacksTrajectories) {
   ASSERT_EQ(saved.size(), 10u);
   EXPECT_EQ(saved[4], 5);
   EXPECT_TRUE(std::isnan(saved[5]));
+  EXPECT_FALSE(proto.has_time_gradient());
+  EXPECT_EQ(proto.reports_size(), 0);
+}
+
+TEST(GradientResultToProto, AddsWhatIsWanted) {
+  const std::shared_ptr<const Model> model = ModelOf(kTensorModel);
+  GradientResult result;
+  result.wrt = {{WrtEntry::Kind::kParam, "k", 0, 1, {}}};
+  result.trajectories.resize(2);
+  result.trajectories[0].times = {7, 8};  // the other one ended early
+  result.trajectories[0].gradient = {1};
+  result.trajectories[1].gradient = {std::nan("")};
+  result.trajectories[1].report.verdict = Verdict::kFailed;
+  AdjointStats& stats = result.trajectories[0].stats.adjoint;
+  stats.recomputed_steps = 11;
+  stats.backward_steps = 12;
+  stats.backward_rejected = 13;
+  stats.disk_bytes = 14;
+  stats.reconstruction_error = 1.5;
+  stats.rhs_evaluations = 16;
+  result.resolution.options.save.times = {1, 2};
+  v1::ComputeGradientResponse proto;
+  proto.mutable_gradient_options()->set_memory_budget_bytes(64);
+  result.method = GradientMethod::kCheckpointed;
+  GradientResultToProto(result, {*model, ""}, {.times = true, .report = true}, &proto);
+  EXPECT_THAT(proto, Partially(R"pb(
+                gradient_options { method: GRADIENT_METHOD_CHECKPOINTED memory_budget_bytes: 64 }
+                time_gradient { shape: [ 2, 2 ] }
+                stats {
+                  recomputed_steps: 11
+                  backward_steps: 12
+                  backward_rejected: 13
+                  disk_bytes: 14
+                  reconstruction_error: 1.5
+                  reverse_rhs_evaluations: 16
+                }
+                stats {}
+                reports { verdict: VERDICT_UNKNOWN }
+                reports { verdict: VERDICT_FAILED })pb"));
+  const std::vector<double> times = Doubles(proto.time_gradient());
+  ASSERT_EQ(times.size(), 4u);
+  EXPECT_EQ(times[1], 8);
+  EXPECT_TRUE(std::isnan(times[2]));
+  EXPECT_FALSE(proto.has_saved_times());
+}
+
+TEST(GradientResultToProto, NamesTangentControlOfTangentsOnly) {
+  const std::shared_ptr<const Model> model = ModelOf(kTensorModel);
+  GradientResult result;
+  for (const GradientMethod method : AllGradientMethods()) {
+    result.method = method;
+    v1::ComputeGradientResponse proto;
+    GradientResultToProto(result, {*model, ""}, {}, &proto);
+    EXPECT_EQ(proto.gradient_options().tangent_control() != v1::TANGENT_CONTROL_UNSPECIFIED,
+              method == GradientMethod::kForward);
+  }
 }
 
 TEST(JvpResultToProto, GivesDirectionsFirst) {
@@ -157,6 +134,53 @@ TEST(VjpResultToProto, GivesOneRowPerCotangent) {
   VjpResultToProto(result, {*model, ""}, &proto);
   EXPECT_THAT(proto, Partially("gradients { shape: [3, 2] } values { shape: 3 } wrt_layout { name: "
                                "'k' } wrt_layout { name: 't0' offset: 1 }"));
+}
+
+TEST(HvpResultToProto, GivesOneRowPerVector) {
+  const std::shared_ptr<const Model> model = ModelOf(kTensorModel);
+  HvpResult result;
+  result.wrt = {{WrtEntry::Kind::kParam, "k", 0, 1, {}}, {WrtEntry::Kind::kT0, "t0", 0, 1, {}}};
+  result.products = {1, 2, 3, 4, 5, 6};
+  result.primal.loss = 7;
+  result.primal.gradient = {8, 9};
+  v1::ComputeHvpResponse proto;
+  HvpResultToProto(result, {*model, ""}, &proto);
+  EXPECT_THAT(proto,
+              Partially("products { shape: [3, 2] } loss: 7 gradient { shape: 2 } wrt_layout "
+                        "{ name: 'k' } wrt_layout { name: 't0' offset: 1 }"));
+  EXPECT_THAT(Doubles(proto.products()), ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(Doubles(proto.gradient()), ElementsAre(8, 9));
+}
+
+TEST(CheckResultToProto, KeepsTheOrderOfMethods) {
+  const std::shared_ptr<const Model> model = ModelOf(kTensorModel);
+  CheckResult result;
+  result.wrt = {{WrtEntry::Kind::kParam, "k", 0, 1, {}}};
+  result.rows.resize(2);
+  result.rows[0].method = GradientMethod::kGauss;
+  result.rows[0].result.gradient = {1};
+  result.rows[1].method = GradientMethod::kForward;
+  result.rows[1].result.loss = 3;
+  result.rows[1].result.gradient = {2};
+  result.rows[1].relative_difference = 0.5;
+  result.rows[1].cost_in_solves = 4;
+  result.rows[1].result.termination.reason = Termination::Reason::kMaxSteps;
+  v1::CheckGradientResponse proto;
+  CheckResultToProto(result, {*model, ""}, &proto);
+  EXPECT_THAT(proto, Partially(R"pb(
+                rows {
+                  method: GRADIENT_METHOD_GAUSS
+                  gradient { shape: 1 }
+                }
+                rows {
+                  method: GRADIENT_METHOD_FORWARD
+                  loss: 3
+                  relative_difference: 0.5
+                  cost_in_solves: 4
+                  termination { reason: REASON_MAX_STEPS }
+                }
+                wrt_layout { name: "k" })pb"));
+  EXPECT_THAT(Doubles(proto.rows(1).gradient()), ElementsAre(2));
 }
 
 }  // namespace

@@ -84,6 +84,68 @@ TEST(GradientOptions, ConvertsBothWays) {
   EXPECT_EQ(TangentControlToProto(TangentControl::kFull), v1::TANGENT_CONTROL_FULL);
 }
 
+TEST(GradientOptions, ConvertsEveryChoice) {
+  const GradientOptions options = GradientOptionsFromProto(FromText<v1::GradientOptions>(R"pb(
+    method: GRADIENT_METHOD_BACKSOLVE
+    memory_budget_bytes: 1000
+    checkpoints: 2
+    segments: 3
+    checkpoint_every: 4
+    backward { method: METHOD_DOPRI8 rtol: 0.25 atol: 0.125 seminorm: true }
+    difference { frozen_grid: true step: 0.5 }
+    want_time_gradient: true
+  )pb"));
+  EXPECT_EQ(options.method, GradientMethod::kBacksolve);
+  EXPECT_EQ(options.adjoint.memory_budget, 1000);
+  EXPECT_EQ(options.adjoint.checkpoints, 2);
+  EXPECT_EQ(options.adjoint.segments, 3);
+  EXPECT_EQ(options.adjoint.checkpoint_every, 4);
+  EXPECT_EQ(options.adjoint.backward_method, Method::kDopri8);
+  EXPECT_EQ(options.adjoint.backward_rtol, 0.25);
+  EXPECT_EQ(options.adjoint.backward_atol, 0.125);
+  EXPECT_TRUE(options.adjoint.seminorm);
+  EXPECT_TRUE(options.difference.frozen_grid);
+  EXPECT_EQ(options.difference.step, 0.5);
+  EXPECT_TRUE(options.want_times);
+  EXPECT_FALSE(options.report.wanted) << "reports are converted apart";
+}
+
+TEST(GradientOptions, KeepsTheEnginesDefaults) {
+  const GradientOptions options = GradientOptionsFromProto(v1::GradientOptions());
+  EXPECT_EQ(options.adjoint.memory_budget, AdjointOptions().memory_budget);
+  EXPECT_EQ(options.adjoint.checkpoints, 0);
+  EXPECT_FALSE(options.adjoint.backward_method.has_value());
+  EXPECT_FALSE(options.adjoint.backward_rtol.has_value());
+  EXPECT_FALSE(options.adjoint.backward_atol.has_value());
+  EXPECT_FALSE(options.difference.step.has_value());
+  EXPECT_FALSE(options.want_times);
+  EXPECT_EQ(options.adjoint.scratch_directory, "");
+}
+
+TEST(GradientOptions, RoundTripsEveryMethod) {
+  for (const GradientMethod method : AllGradientMethods()) {
+    const v1::GradientMethod proto = GradientMethodToProto(method);
+    EXPECT_NE(proto, v1::GRADIENT_METHOD_UNSPECIFIED);
+    EXPECT_EQ(GradientMethodFromProto(proto), method);
+  }
+  EXPECT_EQ(GradientMethodFromProto(v1::GRADIENT_METHOD_UNSPECIFIED), GradientMethod::kAuto);
+}
+
+TEST(ReportOptions, AreWantedUnlessOff) {
+  const auto convert = [](const std::string& text) {
+    return ReportOptionsFromProto(FromText<v1::ReportOptions>(text));
+  };
+  EXPECT_TRUE(convert("").wanted);
+  EXPECT_TRUE(convert("level: LEVEL_BASIC").wanted);
+  EXPECT_FALSE(convert("level: LEVEL_OFF").wanted);
+  EXPECT_FALSE(convert("").growth);
+  EXPECT_TRUE(convert("tolerance_refinement: true").tolerance_refinement);
+  EXPECT_TRUE(convert("second_method: true").second_method);
+  EXPECT_TRUE(convert("directional_difference: true").directional_difference);
+  EXPECT_TRUE(convert("growth: true").growth);
+  EXPECT_TRUE(convert("linear_range: true").linear_range);
+}
+
 TEST(DurationToProto, SplitsSeconds) {
   EXPECT_THAT(DurationToProto(absl::Milliseconds(2500)),
               EqualsProto(FromText<google::protobuf::Duration>("seconds: 2 nanos: 500000000")));

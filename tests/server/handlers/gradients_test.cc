@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string>
 
+#include "server/convert/options.h"
 #include "tests/server/proto_matchers.h"
 #include "tests/server/running_server.h"
 
@@ -134,9 +135,11 @@ TEST_F(GradientServiceTest, NamesWhatItCannotDo) {
   const std::string terminal = "loss { terms { terminal { state_weights { values: 1 } } } } ";
   grpc::Status status = refuse(terminal + "wrt: 'q'");
   EXPECT_THAT(ViolatedFields(status), ElementsAre("wrt[0]"));
-  status = refuse(terminal + "gradient { method: GRADIENT_METHOD_GAUSS }");
+  status = refuse(terminal + "gradient { method: GRADIENT_METHOD_REVERSIBLE }");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("GRADIENT_METHOD_BACKPROP"));
+  EXPECT_THAT(status.error_message(), HasSubstr("GRADIENT_METHOD_CHECKPOINTED"));
+  status = refuse(terminal + "gradient { method: GRADIENT_METHOD_BACKSOLVE }");
+  EXPECT_THAT(ViolatedFields(status), ElementsAre("gradient.backward.rtol"));
   status = refuse(
       "loss { terms { least_squares { output: 'q' times { values: 1 } values { values: "
       "1 } } } }");
@@ -146,6 +149,150 @@ TEST_F(GradientServiceTest, NamesWhatItCannotDo) {
       "values: 1 } } } }");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("loss.terms[0]"));
+}
+
+// L = (2 x(1/2) - 1)^2 / sigma^2 with sigma = 1/2.
+constexpr char kSquares[] =
+    "loss { terms { least_squares { output: 'twice' times { values: 0.5 } values { values: 1 } "
+    "sigma { values: 0.5 } } } } ";
+
+TEST_F(GradientServiceTest, KnowsEveryGradientMethod) {
+  const double x = 3 * std::exp(-1.0);
+  const double expected = 2 * (2 * x - 1) / 0.5 * 2 / 0.5 * -0.5 * x;
+  for (const GradientMethod method : AllGradientMethods()) {
+    grpc::ClientContext context;
+    v1::ComputeGradientResponse response;
+    auto request = With<v1::ComputeGradientRequest>(std::string(kSquares) +
+                                                    "gradient { report { level: LEVEL_OFF } }");
+    request.mutable_gradient()->set_method(GradientMethodToProto(method));
+    if (method == GradientMethod::kBacksolve) {
+      request.mutable_gradient()->mutable_backward()->set_rtol(1e-10);
+      request.mutable_gradient()->mutable_backward()->set_atol(1e-12);
+    }
+    const grpc::Status status = server_.gradients().ComputeGradient(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << GetGradientMethodInfo(method).name << ": "
+                             << status.error_message();
+    EXPECT_NEAR(Doubles(response.gradient())[0], expected, 1e-5 * std::fabs(expected))
+        << GetGradientMethodInfo(method).name;
+    EXPECT_EQ(response.gradient_options().method(), GradientMethodToProto(method));
+  }
+}
+
+TEST_F(GradientServiceTest, ReportsUnlessTheReportIsOff) {
+  const auto reports = [this](const std::string& options) {
+    grpc::ClientContext context;
+    v1::ComputeGradientResponse response;
+    const grpc::Status status = server_.gradients().ComputeGradient(
+        &context, With<v1::ComputeGradientRequest>(kSquares + options), &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  };
+  const v1::ComputeGradientResponse basic = reports("");
+  ASSERT_EQ(basic.reports_size(), 1);
+  EXPECT_NE(basic.reports(0).verdict(), v1::GradientReport::VERDICT_UNSPECIFIED);
+  EXPECT_NE(basic.reports(0).summary(), "");
+  EXPECT_GT(basic.reports(0).checks_size(), 0);
+  EXPECT_EQ(basic.gradient_options().report().level(), v1::ReportOptions::LEVEL_BASIC);
+  EXPECT_EQ(reports("gradient { report { level: LEVEL_OFF } }").reports_size(), 0);
+  const v1::ComputeGradientResponse refined =
+      reports("gradient { report { tolerance_refinement: true } }");
+  ASSERT_EQ(refined.reports_size(), 1);
+  EXPECT_TRUE(refined.reports(0).error_measured());
+  EXPECT_EQ(Doubles(refined.reports(0).refinement_difference()).size(), 1u);
+}
+
+TEST_F(GradientServiceTest, GivesDerivativesBySaveTimes) {
+  v1::ComputeGradientResponse response;
+  const auto request = With<v1::ComputeGradientRequest>(
+      "loss { terms { linear { times { values: [0.25, 0.5] } output_weights { shape: [2, 1] "
+      "values: "
+      "[1, 1] } } } } gradient { method: GRADIENT_METHOD_BACKPROP want_time_gradient: true report "
+      "{ "
+      "level: LEVEL_OFF } }");
+  const grpc::Status status = server_.gradients().ComputeGradient(&context_, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const std::vector<double> by_time = Doubles(response.time_gradient());
+  ASSERT_EQ(by_time.size(), 2u);
+  EXPECT_NEAR(by_time[0], -2 * 6 * std::exp(-0.5), 1e-6);
+  EXPECT_NEAR(by_time[1], -2 * 6 * std::exp(-1.0), 1e-6);
+}
+
+// integral of x^2 over [0, 1/2] is 9 (1 - exp(-k)) / (2k) at k t1 = k / 2; and log x(t) = log 3 -
+// kt.
+TEST_F(GradientServiceTest, DifferentiatesTexts) {
+  v1::ComputeGradientResponse response;
+  const auto request = With<v1::ComputeGradientRequest>(
+      "loss { terms { integral { integrand: 'x^2' } } terms { expression { text: 'sum(w*log(x))' "
+      "times { values: [0.5, 0.25] } data { name: 'w' array { shape: 2 values: [3, 5] } } } } } "
+      "gradient { report { level: LEVEL_OFF } }");
+  const grpc::Status status = server_.gradients().ComputeGradient(&context_, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  const double k = 2;
+  const double e = std::exp(-k);
+  EXPECT_NEAR(Doubles(response.loss())[0],
+              9 * (1 - e) / (2 * k) + 8 * std::log(3.0) - k * (3 * 0.5 + 5 * 0.25), 1e-7);
+  EXPECT_NEAR(Doubles(response.gradient())[0],
+              9 * (e / (2 * k) - (1 - e) / (2 * k * k)) - (3 * 0.5 + 5 * 0.25), 1e-6);
+}
+
+// x = x0 exp(-k t): L = x(t1)^2 / 2 has d2L/dx0 dx0 = exp(-2 k t), d2L/dk dx0 = -2 t x0 exp(-2 k
+// t), d2L/dk dk = 2 t^2 x^2; Gauss-Newton keeps t^2 x^2 of the last.
+TEST_F(GradientServiceTest, ComputesHessianProducts) {
+  const double x = 3 * std::exp(-1.0);
+  for (const bool gauss_newton : {false, true}) {
+    grpc::ClientContext context;
+    v1::ComputeHvpResponse response;
+    auto request = With<v1::ComputeHvpRequest>(
+        "wrt: ['k', 'x'] loss { terms { least_squares { state: 'x' times { values: 0.5 } values { "
+        "values: 0 } half: true } } } vectors { shape: [2, 2] values: [1, 0, 0, 1] }");
+    request.set_gauss_newton(gauss_newton);
+    const grpc::Status status = server_.gradients().ComputeHvp(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_THAT(response,
+                Partially("products { shape: [2, 2] } wrt_layout { name: 'k' } wrt_layout "
+                          "{ name: 'x' offset: 1 }"));
+    const std::vector<double> hessian = Doubles(response.products());
+    ASSERT_EQ(hessian.size(), 4u);
+    EXPECT_NEAR(response.loss(), x * x / 2, 1e-8);
+    EXPECT_NEAR(Doubles(response.gradient())[0], -0.5 * x * x, 1e-7);
+    EXPECT_NEAR(hessian[0], (gauss_newton ? 1 : 2) * 0.25 * x * x, 1e-6);
+    EXPECT_NEAR(hessian[1], (gauss_newton ? 1 : 2) * -0.5 * 3 * std::exp(-2.0), 1e-6);
+    EXPECT_NEAR(hessian[2], hessian[1], 1e-6) << "symmetric";
+    EXPECT_NEAR(hessian[3], std::exp(-2.0), 1e-6);
+    EXPECT_NE(response.model(), "");
+  }
+}
+
+TEST_F(GradientServiceTest, ComparesMethods) {
+  v1::CheckGradientResponse response;
+  const auto request = With<v1::CheckGradientRequest>(
+      std::string(kSquares) + "methods: [GRADIENT_METHOD_BACKPROP, GRADIENT_METHOD_FORWARD]");
+  const grpc::Status status = server_.gradients().CheckGradient(&context_, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  ASSERT_EQ(response.rows_size(), 2);
+  EXPECT_EQ(response.rows(0).method(), v1::GRADIENT_METHOD_BACKPROP);
+  EXPECT_EQ(response.rows(1).method(), v1::GRADIENT_METHOD_FORWARD);
+  EXPECT_LT(response.rows(1).relative_difference(), 1e-6);
+  for (const auto& row : response.rows()) EXPECT_GT(row.cost_in_solves(), 1);
+  grpc::ClientContext context;
+  v1::CheckGradientResponse all;
+  ASSERT_TRUE(server_.gradients()
+                  .CheckGradient(&context, With<v1::CheckGradientRequest>(kSquares), &all)
+                  .ok());
+  EXPECT_EQ(all.rows_size(), 4);
+}
+
+TEST_F(GradientServiceTest, HessiansAndChecksTakeOneTrajectory) {
+  const std::string batch = "simulation { params { name: 'k' array { values: [1, 2] } } } ";
+  v1::ComputeHvpResponse hvp;
+  grpc::Status status = server_.gradients().ComputeHvp(
+      &context_, With<v1::ComputeHvpRequest>(batch + kSquares + "vectors { values: 1 }"), &hvp);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  grpc::ClientContext context;
+  v1::CheckGradientResponse check;
+  status = server_.gradients().CheckGradient(
+      &context, With<v1::CheckGradientRequest>(batch + kSquares), &check);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 }  // namespace

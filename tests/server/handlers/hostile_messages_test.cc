@@ -204,6 +204,111 @@ TEST_F(HostileMessages, LongGraphsKeepToTheirDeadline) {
       << status.error_message();
 }
 
+v1::ComputeGradientRequest GradientRequest(const std::string& more) {
+  auto request = FromText<v1::ComputeGradientRequest>("simulation { t1: 1 } " + more);
+  request.mutable_simulation()->mutable_model()->set_text(kDecay);
+  return request;
+}
+
+constexpr char kTerminal[] = "loss { terms { terminal { state_weights { values: 1 } } } } ";
+
+// Every number of the gradient's options, at its worst: refused with the field's name, and no
+// allocation of that size.
+TEST_F(HostileMessages, GradientOptionsOutOfRange) {
+  const int64_t before = StatusBytes("VmHWM");
+  const struct {
+    const char* options;
+    const char* field;
+  } cases[] = {
+      {"memory_budget_bytes: -9223372036854775808", "gradient.memory_budget_bytes"},
+      {"memory_budget_bytes: 9223372036854775807", "gradient.memory_budget_bytes"},
+      {"method: 3 checkpoints: 9223372036854775807", "gradient.checkpoints"},
+      {"method: 4 segments: -1", "gradient.segments"},
+      {"method: 8 checkpoint_every: -9223372036854775808", "gradient.checkpoint_every"},
+      {"method: 5 backward { rtol: nan atol: 1 }", "gradient.backward.rtol"},
+      {"method: 5 backward { rtol: 1 atol: -inf }", "gradient.backward.atol"},
+      {"method: 8 backward { method: 2147483647 }", "gradient.backward.method"},
+      {"method: 9 difference { step: 0 }", "gradient.difference.step"},
+      {"method: 2147483647", "gradient.method"},
+      {"method: -2147483648", "gradient.method"},
+      {"tangent_control: -1", "gradient.tangent_control"},
+      {"report { level: 2147483647 }", "gradient.report.level"},
+  };
+  for (const auto& tested : cases) {
+    const grpc::Status status =
+        CallRaw(server_.channel(), "costate.v1.GradientService/ComputeGradient",
+                GradientRequest(absl::StrCat(kTerminal, "gradient { ", tested.options, " }"))
+                    .SerializeAsString());
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << tested.options;
+    EXPECT_THAT(ViolatedFields(status), ::testing::ElementsAre(tested.field)) << tested.options;
+  }
+  EXPECT_LT(StatusBytes("VmHWM") - before, 64 << 20);
+}
+
+// The largest counts that are allowed cost no memory by themselves.
+TEST_F(HostileMessages, HugeCountsOfCheckpointsAllocateNothing) {
+  const int64_t before = StatusBytes("VmHWM");
+  for (const char* options :
+       {"method: 3 checkpoints: 1000000000", "method: 4 segments: 1000000000",
+        "method: 8 checkpoint_every: 1000000000", "method: 3 memory_budget_bytes: 1",
+        "method: 2 memory_budget_bytes: 1", "method: 8 memory_budget_bytes: 1"}) {
+    const grpc::Status status = CallRaw(
+        server_.channel(), "costate.v1.GradientService/ComputeGradient",
+        GradientRequest(absl::StrCat(kTerminal, "gradient { ", options, " }")).SerializeAsString());
+    EXPECT_TRUE(status.ok() || status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED ||
+                status.error_code() == grpc::StatusCode::INVALID_ARGUMENT)
+        << options << ": " << status.error_message();
+  }
+  EXPECT_LT(StatusBytes("VmHWM") - before, 128 << 20);
+}
+
+// Texts of losses go through the parser of models, with its bounds.
+TEST_F(HostileMessages, DeepAndBrokenLossTexts) {
+  for (const std::string& text :
+       {std::string(1'000'000, '('), Repeat("sin(", 100'000), std::string("x +"),
+        std::string("nope"), std::string("\xff\xfe"), std::string(1, '\0'),
+        std::string("x\nx' = 1"), std::string("y' = 1"), Repeat("x*", 500'000)}) {
+    auto integral = GradientRequest("");
+    integral.mutable_loss()->add_terms()->mutable_integral()->set_integrand(text);
+    auto expression = GradientRequest("");
+    v1::Expression* term = expression.mutable_loss()->add_terms()->mutable_expression();
+    term->set_text(text);
+    term->mutable_times()->add_values(1);
+    for (const auto& request : {integral, expression}) {
+      const grpc::Status status =
+          CallRaw(server_.channel(), "costate.v1.GradientService/ComputeGradient",
+                  request.SerializeAsString());
+      EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT)
+          << text.substr(0, 20) << ": " << status.error_message();
+      EXPECT_LT(status.error_message().size(), 2000u);
+    }
+  }
+}
+
+TEST_F(HostileMessages, FloodsOfMethodsToCheck) {
+  v1::CheckGradientRequest request;
+  request.mutable_simulation()->add_t1(1);
+  request.mutable_simulation()->mutable_model()->set_text(kDecay);
+  *request.mutable_loss() = GradientRequest(kTerminal).loss();
+  for (int i = 0; i < 1'000'000; ++i) request.add_methods(v1::GRADIENT_METHOD_FORWARD);
+  const grpc::Status status = CallRaw(server_.channel(), "costate.v1.GradientService/CheckGradient",
+                                      request.SerializeAsString());
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(ViolatedFields(status), ::testing::ElementsAre("methods"));
+}
+
+TEST_F(HostileMessages, VectorsThatDoNotFit) {
+  for (const char* vectors : {"shape: [1000000000, 1] values: 1", "shape: [1, 2] values: [1, 2]",
+                              "values: nan", "", "shape: [0, 1]", "shape: [1, 1, 1] values: 1"}) {
+    auto request = FromText<v1::ComputeHvpRequest>(
+        absl::StrCat("simulation { t1: 1 } vectors { ", vectors, " } ", kTerminal));
+    request.mutable_simulation()->mutable_model()->set_text(kDecay);
+    const grpc::Status status = CallRaw(server_.channel(), "costate.v1.GradientService/ComputeHvp",
+                                        request.SerializeAsString());
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << vectors;
+  }
+}
+
 TEST_F(HostileMessages, LogsTellNoValues) {
   auto request = Request("params { name: 'k' array { values: 123454321.5 } }");
   request.mutable_simulation()->mutable_model()->set_text(

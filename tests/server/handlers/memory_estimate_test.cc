@@ -70,6 +70,51 @@ TEST(EstimateGradientBytes, CountsStoredStepsOrTangents) {
   EXPECT_EQ(EstimateGradientBytes(request, 4), common + limits::kMaxRecordingBytes);
 }
 
+TEST(EstimateGradientBytes, CountsReports) {
+  GradientRequest request = {.simulation = Tensors()};
+  request.gradient.method = GradientMethod::kForward;
+  request.loss.terms.emplace_back(ExpressionLoss{.text = "x", .times = {1, 2, 3}, .data = {}});
+  const int64_t without = EstimateGradientBytes(request, 4);
+  request.gradient.report.wanted = true;
+  const int64_t rows = 4, values = 11;
+  EXPECT_EQ(EstimateGradientBytes(request, 4), without + 2 * 8 * rows * values + 2 * 6 * 8 * 4);
+  const int64_t basic = EstimateGradientBytes(request, 4);
+  request.gradient.report.second_method = true;
+  EXPECT_GT(EstimateGradientBytes(request, 4), basic + 8 * 10'000) << "stored steps";
+}
+
+TEST(EstimateGradientBytes, DifferencesStoreNoSteps) {
+  GradientRequest request = {.simulation = Tensors()};
+  request.gradient.method = GradientMethod::kFiniteDifference;
+  const int64_t difference = EstimateGradientBytes(request, 4);
+  request.gradient.method = GradientMethod::kGauss;
+  EXPECT_LT(difference, EstimateGradientBytes(request, 4));
+  request.gradient.adjoint.memory_budget = 1 << 20;
+  const int64_t bounded = EstimateGradientBytes(request, 4);
+  EXPECT_LT(bounded, (1 << 20) + (1 << 16));
+  EXPECT_GT(bounded, 1 << 20);
+}
+
+TEST(EstimateCheckBytes, TakesTheLargestMethod) {
+  CheckRequest request;
+  request.gradient.simulation = Tensors();
+  request.methods = {GradientMethod::kFiniteDifference};
+  const int64_t difference = EstimateCheckBytes(request, 4);
+  request.methods = {GradientMethod::kFiniteDifference, GradientMethod::kBackprop};
+  const int64_t both = EstimateCheckBytes(request, 4);
+  EXPECT_GT(both, difference);
+  request.methods = {GradientMethod::kBackprop};
+  EXPECT_LT(EstimateCheckBytes(request, 4), both) << "the results of all are kept";
+}
+
+TEST(EstimateHvpBytes, GrowsWithVectors) {
+  HvpRequest request;
+  request.simulation = Tensors();
+  request.simulation.options.max_steps = 100;
+  const int64_t one = EstimateHvpBytes(request, 4, 1);
+  EXPECT_GT(EstimateHvpBytes(request, 4, 10), 4 * one);
+}
+
 TEST(EstimateVjpBytes, CountsGradientsOfEachCotangent) {
   VjpRequest request = {.simulation = Tensors()};
   request.gradient.method = GradientMethod::kForward;

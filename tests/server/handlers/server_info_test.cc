@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "absl/strings/ascii.h"
 #include "engine/model/ir.h"
 #include "server/handlers/unimplemented.h"
 #include "tests/server/proto_matchers.h"
@@ -36,10 +37,38 @@ TEST(GetServerInfo, DescribesTheServer) {
                   max_instructions: 1000000
                   max_steps: 1000000000
                   max_deadline { seconds: 3600 }
+                  max_checked_methods: 16
                 })pb"));
+  EXPECT_EQ(info.limits().max_disk_bytes(), 0) << "no scratch directory";
   EXPECT_NE(info.version(), "");
   EXPECT_EQ(info.ops_size(), kNumOps);
   EXPECT_EQ(info.methods_size(), v1::Method_MAX);
+}
+
+// Each is a value of the enum, and only the one that is not built is missing.
+TEST(GetServerInfo, ListsGradientMethods) {
+  RunningServer server;
+  const v1::ServerInfo info = InfoOf(server);
+  std::set<std::string> families;
+  for (const v1::GradientMethodDescription& method : info.gradient_methods()) {
+    v1::GradientMethod value;
+    EXPECT_TRUE(
+        v1::GradientMethod_Parse("GRADIENT_METHOD_" + absl::AsciiStrToUpper(method.name()), &value))
+        << method.name();
+    EXPECT_NE(method.citation(), "") << method.name();
+    families.insert(method.family());
+  }
+  EXPECT_EQ(info.gradient_methods_size(), v1::GradientMethod_MAX - 1);
+  EXPECT_EQ(families, (std::set<std::string>{"tangent", "discrete_adjoint", "continuous_adjoint",
+                                             "difference"}));
+}
+
+TEST(GetServerInfo, NamesTheRoomOnDisk) {
+  ServerOptions options = TestServerOptions();
+  options.environment.scratch_directory = testing::TempDir();
+  options.environment.max_disk_bytes = 5 << 20;
+  RunningServer server(options);
+  EXPECT_EQ(InfoOf(server).limits().max_disk_bytes(), 5 << 20);
 }
 
 // Services as the server's reflection lists them; the messages are written by hand, since their
