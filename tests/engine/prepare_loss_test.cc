@@ -40,7 +40,8 @@ GradientRequest MixedRequest(GradientMethod method) {
   request.loss = Mixed();
   request.wrt = {"a", "k", "z"};
   request.gradient.method = method;
-  if (GetGradientMethodInfo(method).family == GradientFamily::kContinuousAdjoint) {
+  if (method != GradientMethod::kAuto &&
+      GetGradientMethodInfo(method).family == GradientFamily::kContinuousAdjoint) {
     request.gradient.adjoint.backward_rtol = 1e-10;
     request.gradient.adjoint.backward_atol = 1e-12;
   }
@@ -102,6 +103,18 @@ TEST(PrepareLoss, ReportsSeeTheWholeLoss) {
     const auto result = TestEngine().Differentiate(request);
     ASSERT_TRUE(result.ok()) << result.status();
     EXPECT_NEAR(result->trajectories[0].report.plain_loss, LossInClosedForm(3, 0.7, 1), 1e-7);
+  }
+}
+
+TEST(PrepareLoss, ChecksCompareMethodsOverTheWholeLoss) {
+  CheckRequest request;
+  request.gradient = MixedRequest(GradientMethod::kAuto);
+  const auto result = TestEngine().CheckGradient(request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_GE(result->rows.size(), 3u);
+  for (const CheckResult::Row& row : result->rows) {
+    EXPECT_NEAR(row.result.loss, LossInClosedForm(3, 0.7, 1), 1e-7);
+    EXPECT_LT(row.relative_difference, 1e-5);
   }
 }
 
