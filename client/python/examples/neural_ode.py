@@ -47,7 +47,7 @@ def train(client, loss, steps, rate=0.02):
     square = {name: np.zeros_like(value) for name, value in weights.items()}
     losses = []
     for step in range(1, steps + 1):
-        g = client.gradient(model, t=SPAN, loss=loss, wrt=NAMES, params=weights)
+        g = client.gradient(model, t=SPAN, loss=loss, wrt=NAMES, params=weights, report=False)
         losses.append(g.value)
         for name in NAMES:
             mean[name] += 0.1 * (g[name] - mean[name])
@@ -56,6 +56,8 @@ def train(client, loss, steps, rate=0.02):
             weights[name] = weights[name] - rate * mean[name] / (1 - 0.9**step) / root
         if step == 1 or step % 25 == 0:
             print(f"  step {step:4d}  loss {g.value:10.4f}  by {g.method}, {g.stats.solve}")
+    last = client.gradient(model, t=SPAN, loss=loss, wrt=NAMES, params=weights)
+    print(f"The last gradient: {last.report.headline()}")
     return losses
 
 

@@ -1,7 +1,7 @@
 import costate
 import numpy as np
 import pytest
-from costate import InvalidRequest, LeastSquares, Linear, Terminal
+from costate import Expression, Integral, InvalidRequest, LeastSquares, Linear, Terminal
 from costate._arrays import from_proto
 from costate._losses import loss_to_proto
 from costate._model import info_from_proto
@@ -81,3 +81,31 @@ def test_losses_add(info):
     assert repr(parts[0] + parts[1]) == "LeastSquares(o, 1 times) + Terminal(a)"
     with pytest.raises(TypeError):
         parts[0] + 1
+
+
+def test_texts():
+    loss = Integral("x^2") + Expression("sum(w*x)", t=[2, 1], data={"w": [3.0, np.nan], "s": 4})
+    integral, expression = loss_to_proto(loss, None).terms
+    assert integral.integral.integrand == "x^2"
+    assert expression.expression.text == "sum(w*x)"
+    np.testing.assert_array_equal(from_proto(expression.expression.times), [2, 1])
+    assert [array.name for array in expression.expression.data] == ["w", "s"]
+    np.testing.assert_array_equal(from_proto(expression.expression.data[0].array), [3, np.nan])
+    assert from_proto(expression.expression.data[1].array).shape == ()
+    np.testing.assert_array_equal(loss.times, [2, 1])
+    assert repr(loss) == "Integral('x^2') + Expression('sum(w*x)', 2 times)"
+
+
+@pytest.mark.parametrize(
+    "make", [lambda text: Integral(text), lambda text: Expression(text, t=[1])]
+)
+def test_texts_refuse(make):
+    with pytest.raises(InvalidRequest, match="empty"):
+        make("  ")
+    with pytest.raises(TypeError, match="as text"):
+        make(3)
+
+
+def test_expressions_need_times():
+    with pytest.raises(InvalidRequest, match="no times"):
+        Expression("x", t=[])
