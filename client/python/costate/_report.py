@@ -172,7 +172,12 @@ class GradientReport:
 
     def headline(self) -> str:
         """Verdict and summary in one line."""
-        return f"{_spoken(self.verdict)}: {self.summary}" if self.summary else _spoken(self.verdict)
+verdict, summary = _spoken(self.verdict), self.summary
+        if summary.partition(":")[0].isupper():  # It names the verdict itself.
+            return summary
+        if summary.lower().startswith(verdict.lower()):
+            return verdict + summary[len(verdict) :]
+        return f"{verdict}: {summary}" if summary else verdict
 
     # Rows of the table by element: the first of few, else those with the fewest digits.
     def _elements(self) -> tuple[list[list[str]], str]:

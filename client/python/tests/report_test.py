@@ -118,6 +118,17 @@ def test_many_reports_are_counted():
     assert reports_line([good, bad, good]) == "2 GOOD, 1 INDISTINGUISHABLE FROM ZERO"
 
 
+def test_a_headline_names_its_verdict_once():
+    def headline(verdict, summary):
+        return made(
+            TENSORS, np.ones(5), **unknown_figures(), verdict=verdict, summary=summary
+        ).headline()
+
+    assert headline(9, "good to 5 digits: so") == "GOOD to 5 digits: so"
+    assert headline(5, "NOT DISTINGUISHABLE FROM ZERO: so") == "NOT DISTINGUISHABLE FROM ZERO: so"
+    assert headline(1, "non-finite: so") == "FAILED: non-finite: so"
+
+
 def test_a_verdict_of_a_newer_server():
     assert made(TENSORS, np.ones(5), **unknown_figures(), verdict=77).verdict == "77"
 
