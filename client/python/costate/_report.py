@@ -172,7 +172,7 @@ class GradientReport:
 
     def headline(self) -> str:
         """Verdict and summary in one line."""
-verdict, summary = _spoken(self.verdict), self.summary
+        verdict, summary = _spoken(self.verdict), self.summary
         if summary.partition(":")[0].isupper():  # It names the verdict itself.
             return summary
         if summary.lower().startswith(verdict.lower()):
