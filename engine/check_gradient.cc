@@ -80,8 +80,7 @@ struct Yardsticks {
   std::vector<double> sizes;
   double plain_calls = 1;
 };
-absl::StatusOr<Yardsticks> Measure(const GradientRequest& request,
-                                   const std::vector<WrtEntry>& wrt,
+absl::StatusOr<Yardsticks> Measure(const GradientRequest& request, const std::vector<WrtEntry>& wrt,
                                    const Cancellation* cancellation, absl::Time deadline) {
   ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation, cancellation));
   ASSIGN_OR_RETURN(const ResolvedOptions resolved,

@@ -8,8 +8,8 @@
 
 namespace costate {
 
-// Each method with those choices of request.gradient that it has a use for. A method that cannot run
-// gives a row of NaN whose termination says why; an error of the request itself is one for all.
+// Each method with those choices of request.gradient that it has a use for. A method that cannot
+// run gives a row of NaN whose termination says why; an error of the request itself is one for all.
 // Cost counts calls of kernels (KernelCalls) against those of a plain solve.
 absl::StatusOr<CheckResult> CheckGradientOfSimulation(const CheckRequest& request,
                                                       const Cancellation* cancellation);

@@ -82,10 +82,9 @@ absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
 absl::Status DifferentiateAll(const Loss& loss, const ReportOptions& report, const PassInput& input,
                               GradientResult* result) {
   const BoundSimulation& bound = *input.bound;
-  ASSIGN_OR_RETURN(
-      const absl::Duration prepared,
-      PrepareGradientKernels(bound, result->method,
-                             static_cast<int64_t>(input.options->save.times.size())));
+  ASSIGN_OR_RETURN(const absl::Duration prepared,
+                   PrepareGradientKernels(bound, result->method,
+                                          static_cast<int64_t>(input.options->save.times.size())));
   result->timing.compile += prepared;
   const auto alone = [&](int64_t trajectory) {
     PassInput one = input;

@@ -42,11 +42,11 @@ GradientMethod ChooseReverse(const GradientOptions& gradient, const BoundSimulat
     *reason = absl::StrCat("backprop: ", why);
     return GradientMethod::kBackprop;
   }
-  *reason = absl::StrCat(
-      "checkpointed: ", why, ", and ", ExpectedSteps(bound, options), " steps",
-      options.control.kind == StepControl::Kind::kAdaptive ? " (a guess)" : "", " of ",
-      bound.model->rhs().num_states(), " states would need ", absl::StrFormat("%.2g", bytes),
-      " bytes, over the budget of ", absl::StrFormat("%.2g", budget));
+  *reason = absl::StrCat("checkpointed: ", why, ", and ", ExpectedSteps(bound, options), " steps",
+                         options.control.kind == StepControl::Kind::kAdaptive ? " (a guess)" : "",
+                         " of ", bound.model->rhs().num_states(), " states would need ",
+                         absl::StrFormat("%.2g", bytes), " bytes, over the budget of ",
+                         absl::StrFormat("%.2g", budget));
   return GradientMethod::kCheckpointed;
 }
 
@@ -99,11 +99,9 @@ absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMetho
   const AdjointOptions& adjoint = gradient.adjoint;
   const GradientFamily family = GetGradientMethodInfo(method).family;
   const bool continuous = family == GradientFamily::kContinuousAdjoint;
-  const bool backward = adjoint.backward_method.has_value() ||
-                        adjoint.backward_rtol.has_value() || adjoint.backward_atol.has_value() ||
-                        adjoint.seminorm;
-  const bool differences =
-      gradient.difference.frozen_grid || gradient.difference.step.has_value();
+  const bool backward = adjoint.backward_method.has_value() || adjoint.backward_rtol.has_value() ||
+                        adjoint.backward_atol.has_value() || adjoint.seminorm;
+  const bool differences = gradient.difference.frozen_grid || gradient.difference.step.has_value();
   struct Choice {
     const char* field;
     bool useless;
@@ -124,10 +122,9 @@ absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMetho
   const std::string name(GetGradientMethodInfo(method).name);
   for (const Choice& choice : choices) {
     if (!choice.useless) continue;
-    return FieldStatus(absl::StatusCode::kInvalidArgument,
-                       absl::StrCat("gradient.", choice.field),
-                       absl::StrCat("the method ", name, " has no use for it; leave it out, or use ",
-                                    choice.instead));
+    return FieldStatus(absl::StatusCode::kInvalidArgument, absl::StrCat("gradient.", choice.field),
+                       absl::StrCat("the method ", name,
+                                    " has no use for it; leave it out, or use ", choice.instead));
   }
   if (method == GradientMethod::kBacksolve &&
       !(adjoint.backward_rtol.has_value() && adjoint.backward_atol.has_value())) {

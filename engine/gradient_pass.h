@@ -26,10 +26,10 @@ struct PassInput {
   const SolveOptions* options = nullptr;  // with the save times of the pass
   const std::vector<WrtEntry>* wrt = nullptr;
   TangentControl control = TangentControl::kFull;
-  const AdjointOptions* adjoint = nullptr;  // of methods in reverse
-  bool want_times = false;                  // derivatives to the save times too
+  const AdjointOptions* adjoint = nullptr;        // of methods in reverse
+  bool want_times = false;                        // derivatives to the save times too
   const DifferenceOptions* difference = nullptr;  // of methods by differences
-  std::vector<StepCompanion*> companions;   // of the forward solve
+  std::vector<StepCompanion*> companions;         // of the forward solve
   const Cancellation* cancellation = nullptr;
   absl::Time deadline = absl::InfiniteFuture();  // of the wall budget
 };

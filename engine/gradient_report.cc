@@ -53,8 +53,7 @@ double Dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-std::vector<double> AbsoluteDifference(const std::vector<double>& a,
-                                       const std::vector<double>& b) {
+std::vector<double> AbsoluteDifference(const std::vector<double>& a, const std::vector<double>& b) {
   std::vector<double> difference = Minus(a, b);
   for (double& x : difference) x = std::fabs(x);
   return difference;
@@ -90,8 +89,8 @@ absl::StatusOr<std::vector<double>> GradientBy(GradientMethod method, const Loss
   RETURN_IF_ERROR(pass->Solve());
   PassGradients gradients;
   if (pass->primal().reached()) {
-    const LossValue value = EvaluateLoss(loss, pass->primal().values,
-                                         input.bound->one(input.trajectory).params);
+    const LossValue value =
+        EvaluateLoss(loss, pass->primal().values, input.bound->one(input.trajectory).params);
     RETURN_IF_ERROR(pass->Differentiate(loss, value, &gradients));
   }
   *calls = KernelCalls(pass->primal().stats);
@@ -111,8 +110,8 @@ SolveOptions Refined(SolveOptions options, double tolerance_factor,
   StepControl& control = options.control;
   options.max_steps = std::min(options.max_steps, limits::kMaxSteps / kMoreSteps) * kMoreSteps;
   if (control.kind == StepControl::Kind::kAdaptive) {
-    const double rtol = std::max(control.rtol / tolerance_factor,
-                                 std::min(control.rtol, kTightestRtol));
+    const double rtol =
+        std::max(control.rtol / tolerance_factor, std::min(control.rtol, kTightestRtol));
     for (double& atol : control.atol) atol /= tolerance_factor;
     control.rtol = rtol;
     return options;
@@ -143,9 +142,8 @@ absl::StatusOr<std::unique_ptr<GradientChecks>> GradientChecks::Create(
 
 absl::Status GradientChecks::AddProbes() {
   problem_ = input_.bound->one(input_.trajectory);
-  ASSIGN_OR_RETURN(stiffness_,
-                   StiffnessCompanion::Create(problem_, options_.method,
-                                              ReportThresholds().stability_fraction));
+  ASSIGN_OR_RETURN(stiffness_, StiffnessCompanion::Create(problem_, options_.method,
+                                                          ReportThresholds().stability_fraction));
   input_.companions.push_back(stiffness_.get());
   const bool reverse = family() == GradientFamily::kDiscreteAdjoint ||
                        family() == GradientFamily::kContinuousAdjoint;
@@ -196,9 +194,9 @@ absl::Status GradientChecks::ComparePlain(const PassPrimal& primal) {
 }
 
 absl::Status GradientChecks::CompareBetter() {
-  ShiftedSolve solve(*checked_.input, Refined(*checked_.input->options,
-                                              controlled() ? kFinerControlled : kFiner,
-                                              plain_.grid));
+  ShiftedSolve solve(
+      *checked_.input,
+      Refined(*checked_.input->options, controlled() ? kFinerControlled : kFiner, plain_.grid));
   ASSIGN_OR_RETURN(better_, solve.At({}));
   AddCost(Check::kNoiseFloor, solve.rhs_evaluations());
   return absl::OkStatus();
@@ -220,8 +218,8 @@ absl::Status GradientChecks::PullBackDifferences(GradientPass& pass, const LossV
                                   static_cast<double>(std::max<int64_t>(1, plain_calls_));
   const int64_t columns = NumColumns(*input_.wrt);
   auto next = floors.values.begin();
-  for (auto [other, floor] : {std::pair(&better_, &report_.noise_floor),
-                              std::pair(&plain_, &report_.plain_difference)}) {
+  for (auto [other, floor] :
+       {std::pair(&better_, &report_.noise_floor), std::pair(&plain_, &report_.plain_difference)}) {
     if (!other->reached()) continue;
     floor->assign(next, next + columns);
     next += columns;
@@ -338,8 +336,8 @@ absl::Status GradientChecks::CompareDifferences(const std::vector<double>& gradi
 
 absl::Status GradientChecks::MeasureGrowth(const std::vector<double>& grid) {
   if (grid.size() < 2) return absl::OkStatus();
-  const int64_t room = input_.adjoint == nullptr ? limits::kMaxRecordingBytes
-                                                 : input_.adjoint->memory_budget;
+  const int64_t room =
+      input_.adjoint == nullptr ? limits::kMaxRecordingBytes : input_.adjoint->memory_budget;
   Recorder recorder(options_.method, problem_.field->num_states(),
                     std::min(room, limits::kMaxRecordingBytes));
   ShiftedSolve solve(*checked_.input, OnGrid(options_, grid));
@@ -357,14 +355,12 @@ absl::Status GradientChecks::MeasureGrowth(const std::vector<double>& grid) {
     if (scale[i] == 0) scale[i] = 1;
   }
   StopCheck stop(input_.cancellation, input_.deadline);
-  ASSIGN_OR_RETURN(
-      const GrowthEstimate estimate,
-      EstimateGrowth(*problem_.field, recording, problem_.params, scale, &stop));
+  ASSIGN_OR_RETURN(const GrowthEstimate estimate,
+                   EstimateGrowth(*problem_.field, recording, problem_.params, scale, &stop));
   report_.growth = estimate.sigma;
-  report_.lyapunov =
-      std::log(estimate.sigma) / std::fabs(problem_.t1[0] - problem_.t0[0]);
-  AddCost(Check::kGrowth, solve.rhs_evaluations() + estimate.jvp_evaluations +
-                              estimate.vjp_evaluations);
+  report_.lyapunov = std::log(estimate.sigma) / std::fabs(problem_.t1[0] - problem_.t0[0]);
+  AddCost(Check::kGrowth,
+          solve.rhs_evaluations() + estimate.jvp_evaluations + estimate.vjp_evaluations);
   return absl::OkStatus();
 }
 
@@ -386,6 +382,7 @@ void GradientChecks::Conclude(const GradientResult::PerTrajectory& result) {
   context.gradient = result.gradient;
   context.column_values = ColumnSizes(input_);
   context.termination = result.termination.reason;
+  context.detail = result.termination.detail;
   context.method = checked_.method;
   context.solver = options_.method;
   if (IsAdaptive(input_)) context.rtol = options_.control.rtol;
@@ -396,6 +393,10 @@ absl::Status GradientChecks::Run(GradientPass& pass, const LossValue& value,
                                  GradientResult::PerTrajectory* result) {
   PassPrimal& primal = pass.primal();
   report_.loss = result->loss;
+  if (!std::isnan(result->stats.adjoint.reconstruction_error)) {
+    report_.reconstruction_error = result->stats.adjoint.reconstruction_error;
+    AddCost(Check::kReconstruction, 0);
+  }
   if (primal.reached()) {
     RETURN_IF_ERROR(ComparePlain(primal));
     RETURN_IF_ERROR(CompareBetter());
@@ -404,10 +405,6 @@ absl::Status GradientChecks::Run(GradientPass& pass, const LossValue& value,
     ReadTangents(primal.stats);
     report_.stiffness_share = stiffness_->share();
     AddCost(Check::kStiffness, stiffness_->jvp_evaluations());
-    if (!std::isnan(primal.stats.adjoint.reconstruction_error)) {
-      report_.reconstruction_error = primal.stats.adjoint.reconstruction_error;
-      AddCost(Check::kReconstruction, 0);
-    }
     RETURN_IF_ERROR(RunRequested(result->gradient, primal.grid));
   }
   Conclude(*result);

@@ -33,7 +33,8 @@ int64_t KernelCalls(const GradientStats& stats);
 
 // Always made:
 //   loss mismatch   a plain solve with the same options
-//   noise floor     a solve at rtol and atol / 100 (/ 10 where the tangents are not controlled; half
+//   noise floor     a solve at rtol and atol / 100 (/ 10 where the tangents are not controlled;
+//   half
 //                   the step size with fixed steps and grids), then cotangents of the difference
 //                   pulled back
 //   tangent error   of the columns themselves in forward mode; in reverse mode tangents ride along
@@ -68,8 +69,7 @@ class GradientChecks {
   void CompareWithData(const SavedValues& saved, const SavedValues& better);
   void ReadTangents(const GradientStats& stats);
   absl::Status Refine(const std::vector<double>& gradient);
-  absl::Status CompareMethods(const std::vector<double>& gradient,
-                              const std::vector<double>& grid);
+  absl::Status CompareMethods(const std::vector<double>& gradient, const std::vector<double>& grid);
   absl::Status CompareDifferences(const std::vector<double>& gradient);
   absl::Status MeasureGrowth(const std::vector<double>& grid);
   absl::Status RunRequested(const std::vector<double>& gradient, const std::vector<double>& grid);
@@ -89,7 +89,8 @@ class GradientChecks {
 };
 
 // The options with tolerances, or with fixed steps and grids the steps, made finer.
-SolveOptions Refined(SolveOptions options, double tolerance_factor, const std::vector<double>& grid);
+SolveOptions Refined(SolveOptions options, double tolerance_factor,
+                     const std::vector<double>& grid);
 
 }  // namespace costate
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/base/status_macros.h"
+#include "engine/gradients/backward_solve.h"
 #include "engine/map_rows.h"
 #include "engine/solve.h"
 
@@ -100,6 +102,10 @@ absl::Status EndEarly(const PassInput& input, const absl::Status& status, PassPr
       end.reason = Termination::Reason::kShuttingDown;
       break;
     case Cancellation::Reason::kNone:
+      if (const std::optional<Termination::Reason> reason = BackwardEnd(status)) {
+        end.reason = *reason;  // of a solve backwards
+        break;
+      }
       if (!absl::IsDeadlineExceeded(status)) return status;
       end.reason = Termination::Reason::kWallBudget;
       break;

@@ -32,7 +32,8 @@ struct StateLoss {
 absl::StatusOr<StateLoss> PullBackOutputs(const PassInput& input, const SavedValues& values,
                                           const Cotangents& cotangents);
 
-// Cancellation and budget as the end of a trajectory; other errors stay.
+// Cancellation, budget and a solve backwards that failed as the end of a trajectory; other errors
+// stay.
 absl::Status EndEarly(const PassInput& input, const absl::Status& status, PassPrimal* primal);
 
 // Calls visit(entry, first column of the entry).

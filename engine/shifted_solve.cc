@@ -96,11 +96,9 @@ absl::StatusOr<PassPrimal> ShiftedSolve::At(absl::Span<const double> shift,
   hooks.cancellation = input_.cancellation;
   hooks.companions = companions;
   hooks.companions.push_back(&last);
-  ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories,
-                   Integrate(bound.one(0), options, hooks));
+  ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories, Integrate(bound.one(0), options, hooks));
   evaluations_ += trajectories[0].stats.rhs_evaluations;
-  const bool reached =
-      trajectories[0].termination.reason == Termination::Reason::kReachedEnd;
+  const bool reached = trajectories[0].termination.reason == Termination::Reason::kReachedEnd;
   PassPrimal primal;
   RETURN_IF_ERROR(FillPrimal(moved, std::move(trajectories[0]),
                              reached ? absl::MakeConstSpan(last.state) : absl::Span<const double>(),

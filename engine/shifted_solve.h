@@ -25,8 +25,8 @@ class ShiftedSolve {
   // t1. What `input` refers to outlives the object.
   ShiftedSolve(const PassInput& input, SolveOptions options);
 
-  // With saved values, outputs and terminal values of the moved trajectory. `shift` is [q], or empty
-  // for none. `companions` ride along.
+  // With saved values, outputs and terminal values of the moved trajectory. `shift` is [q], or
+  // empty for none. `companions` ride along.
   absl::StatusOr<PassPrimal> At(absl::Span<const double> shift,
                                 const std::vector<StepCompanion*>& companions = {});
 

@@ -16,7 +16,8 @@ constexpr int kNoisePoints = 7;
 constexpr double kLevelsAgree = 4;
 constexpr double kShrink = 8;
 constexpr int kMaxShrinks = 9;
-constexpr double kAgree = 0.02;  // of two differences, whose truncation differs by kShrink^2
+constexpr double kLeastOfLast = 1e-5;  // how far below the last step tried the best may lie
+constexpr double kAgree = 0.02;        // of two differences, whose truncation differs by kShrink^2
 
 }  // namespace
 
@@ -95,7 +96,7 @@ absl::StatusOr<LineDerivative> DifferentiateLine(LineFunction f, double noise, d
   const bool seen = curvature * last_step * last_step * kShrink * kShrink > 4 * noise / last_step;
   result.third = seen ? 6 * curvature : kNaN;
   if (std::isfinite(result.value) && curvature > 0) {
-    const double best = std::clamp(std::cbrt(noise / (2 * curvature)), last_step / (8 * kShrink),
+    const double best = std::clamp(std::cbrt(noise / (2 * curvature)), last_step * kLeastOfLast,
                                    last_step * kShrink);
     ASSIGN_OR_RETURN(const double value, DifferenceAt(f, best, side));
     if (std::isfinite(value)) {

@@ -24,10 +24,10 @@ double NoiseOf(absl::Span<const double> values);
 absl::StatusOr<double> MeasureNoise(LineFunction f, double spacing);
 
 struct LineDerivative {
-  double value = 0;      // NaN where f has no values
-  double step = 0;       // that was taken
-  double error = 0;      // truncation and noise at that step, estimated
-  double third = 0;      // |f'''|, NaN where noise hides it
+  double value = 0;  // NaN where f has no values
+  double step = 0;   // that was taken
+  double error = 0;  // truncation and noise at that step, estimated
+  double third = 0;  // |f'''|, NaN where noise hides it
 };
 
 // Central difference at the step that balances truncation and noise, (3 noise / |f'''|)^(1/3)

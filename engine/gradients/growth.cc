@@ -209,11 +209,11 @@ absl::StatusOr<GrowthEstimate> EstimateGrowth(const VectorField& field, const Re
     }
     estimate.sigma = LargestOfDense(matrix, n, n);
   } else {
-    ASSIGN_OR_RETURN(estimate.sigma,
-                     LargestSingularValue(
-                         n, kLanczosSteps,
-                         [&](auto x, auto result) { return map.Apply(x, result); },
-                         [&](auto x, auto result) { return map.ApplyTransposed(x, result); }));
+    ASSIGN_OR_RETURN(
+        estimate.sigma,
+        LargestSingularValue(
+            n, kLanczosSteps, [&](auto x, auto result) { return map.Apply(x, result); },
+            [&](auto x, auto result) { return map.ApplyTransposed(x, result); }));
   }
   estimate.jvp_evaluations = map.replay().jvp_evaluations();
   estimate.vjp_evaluations = map.replay().vjp_evaluations();

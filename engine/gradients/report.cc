@@ -63,8 +63,8 @@ class Judgement {
     report_.scaled_norm = ScaledNorm(context_.column_values, g);
     report_.abs_error.clear();
     report_.digits.clear();
-    report_.error_measured = !report_.refinement_difference.empty() ||
-                             !report_.second_method_difference.empty();
+    report_.error_measured =
+        !report_.refinement_difference.empty() || !report_.second_method_difference.empty();
     report_.scaled_error = kNotComputed;
     report_.cosine_uncertainty = kNotComputed;
     const bool steps_decide = StepsDecide();
@@ -89,11 +89,11 @@ class Judgement {
   }
 
   void DistrustLuck() {
-    const double least =
-        limit_.component_luck * report_.scaled_error / report_.scaled_norm;
+    const double least = limit_.component_luck * report_.scaled_error / report_.scaled_norm;
     if (!std::isfinite(least)) return;
     for (size_t j = 0; j < report_.abs_error.size(); ++j) {
-      report_.abs_error[j] = std::max(report_.abs_error[j], least * std::fabs(context_.gradient[j]));
+      report_.abs_error[j] =
+          std::max(report_.abs_error[j], least * std::fabs(context_.gradient[j]));
     }
   }
 
@@ -106,8 +106,7 @@ class Judgement {
     if (!report_.second_method_difference.empty()) {
       return report_.second_method_difference[j] + (std::isnan(floor) ? 0.0 : floor);
     }
-    const double tangent =
-        limit_.tangent_factor * TangentError() * std::fabs(context_.gradient[j]);
+    const double tangent = limit_.tangent_factor * TangentError() * std::fabs(context_.gradient[j]);
     // Without figures of the tangents the floor alone would leave out half of the error.
     return std::isnan(tangent) ? (floor > 0 ? floor : kNotComputed)
                                : tangent + (std::isnan(floor) ? 0.0 : floor);
@@ -124,10 +123,10 @@ class Judgement {
   Verdict Decide() {
     if (Failed()) return Verdict::kFailed;
     if (report_.growth > limit_.chaotic_growth) return Chaotic();
-    if (report_.growth * context_.rtol > limit_.loose_growth) return TooLoose();
     if (!report_.tangents_controlled && TangentError() > limit_.tangent_error) {
       return Uncontrolled();
     }
+    if (report_.growth * context_.rtol > limit_.loose_growth) return TooLoose();
     if (report_.scaled_norm * limit_.zero <= report_.scaled_error || StepsDecide()) return Zero();
     if (report_.residual_norm <= limit_.data_noise * report_.saved_error_norm) return DataAtNoise();
     // A measured error counts more than the suspicion.
@@ -148,23 +147,24 @@ class Judgement {
 
   bool Failed() {
     if (context_.termination != Reason::kReachedEnd) {
-      report_.summary = "the solve ended early, so there is no gradient.";
+      report_.summary = absl::StrCat("the gradient ended early",
+                                     context_.detail.empty() ? "" : ": ", context_.detail, ".");
       AdviseOnEarlyEnd();
       return true;
     }
     if (report_.reconstruction_error > limit_.reconstruction) {
-      report_.summary = absl::StrCat(
-          "the state solved backwards is off by ", Figure(report_.reconstruction_error),
-          " tolerances (more than ", Figure(limit_.reconstruction), "), so the gradient belongs to ",
-          "another trajectory.");
-      Advise("Use method='checkpointed' or 'backprop', which go back over the steps that were "
-             "taken, or 'interpolating' or 'gauss', which keep the state.");
+      report_.summary = absl::StrCat("the state solved backwards is off by ",
+                                     Figure(report_.reconstruction_error),
+                                     " tolerances (more than ", Figure(limit_.reconstruction),
+                                     "), so the gradient belongs to ", "another trajectory.");
+      AdviseAgainstBacksolve();
       return true;
     }
     if (!AllFinite(context_.gradient)) {
       report_.summary = "the gradient is not finite.";
-      Advise("Look at the loss and the saved values for NaN and overflow; a shorter span shows "
-             "where it begins.");
+      Advise(
+          "Look at the loss and the saved values for NaN and overflow; a shorter span shows "
+          "where it begins.");
       if (IsAdjoint(context_.method)) {
         Advise("Try method='forward': where tangents overflow is seen step by step.");
       }
@@ -173,14 +173,22 @@ class Judgement {
     return false;
   }
 
+  void AdviseAgainstBacksolve() {
+    Advise(
+        "Use method='checkpointed' or 'backprop', which go back over the steps that were "
+        "taken, or 'interpolating' or 'gauss', which keep the state.");
+  }
+
   void AdviseOnEarlyEnd() {
+    if (context_.method == GradientMethod::kBacksolve) AdviseAgainstBacksolve();
     switch (context_.termination) {
       case Reason::kMaxSteps:
         return Advise("Raise max_steps, loosen rtol, or shorten the span.");
       case Reason::kStepUnderflow:
       case Reason::kNonFinite:
-        return Advise("The solution leaves the finite numbers or becomes too steep at the time "
-                      "named by the termination: shorten the span or mend the parameters.");
+        return Advise(
+            "The solution leaves the finite numbers or becomes too steep at the time "
+            "named by the termination: shorten the span or mend the parameters.");
       case Reason::kWallBudget:
       case Reason::kDeadlineExceeded:
         return Advise("Give the call more time, or ask for fewer checks of the report.");
@@ -193,23 +201,23 @@ class Judgement {
 
   Verdict Chaotic() {
     report_.summary = absl::StrCat(
-        "a change of the initial state grows by ", Figure(report_.growth),
-        " over the span (", Figure(report_.lyapunov),
+        "a change of the initial state grows by ", Figure(report_.growth), " over the span (",
+        Figure(report_.lyapunov),
         " per unit of time), more than any tolerance can follow; the gradient may be exact and "
         "still say nothing about averages.");
     Advise(absl::StrCat("Shorten the span: growth stays below 1e6 for about ",
                         Figure(std::log(1e6) / report_.lyapunov), " units of time."));
-    Advise("Use multiple shooting, or a loss of statistics with smoothed or ensemble differences "
-           "(finite_difference with a large step) or shadowing.");
+    Advise(
+        "Use multiple shooting, or a loss of statistics with smoothed or ensemble differences "
+        "(finite_difference with a large step) or shadowing.");
     return Verdict::kChaotic;
   }
 
   Verdict TooLoose() {
     const double rtol = 0.01 / report_.growth;
-    report_.summary =
-        absl::StrCat("errors grow by ", Figure(report_.growth),
-                     " over the span, past the whole of a state at rtol ", Figure(context_.rtol),
-                     ".");
+    report_.summary = absl::StrCat("errors grow by ", Figure(report_.growth),
+                                   " over the span, past the whole of a state at rtol ",
+                                   Figure(context_.rtol), ".");
     Advise(absl::StrCat("Solve with ", Tighter(rtol), "."));
     return Verdict::kToleranceTooLoose;
   }
@@ -220,25 +228,25 @@ class Judgement {
         Figure(report_.tangent_error_quantile90), " tolerances (90 % quantile; at most ",
         Figure(report_.tangent_error_max), "): the gradient is off by the order of ",
         Percent(std::min(TangentError(), 1.0)), " or more.");
-    Advise("Use method='forward' with tangent_control='full', which puts the tangents under the "
-           "same tolerance.");
+    Advise(
+        "Use method='forward' with tangent_control='full', which puts the tangents under the "
+        "same tolerance.");
     Advise(absl::StrCat("Or tighten: ", Tighter(context_.rtol / 100), "."));
     return Verdict::kUncontrolled;
   }
 
   Verdict Zero() {
     if (report_.scaled_norm == 0) {
-      report_.summary =
-          "the gradient is exactly zero on these steps.";
+      report_.summary = "the gradient is exactly zero on these steps.";
     } else if (StepsDecide()) {
-      const double difference =
-          ScaledNorm(context_.column_values, report_.plain_difference);
+      const double difference = ScaledNorm(context_.column_values, report_.plain_difference);
       report_.summary = absl::StrCat(
           "NOT DISTINGUISHABLE FROM ZERO: |p*g| = ", Figure(report_.scaled_norm), ", of which ",
           Figure(difference), " comes from which steps were taken: the plain solve gives loss ",
           Figure(report_.plain_loss), ", this pass ", Figure(report_.loss), ".");
-      Advise("The loss is at its numerical floor: treat the gradient as zero, or record the data "
-             "at a tighter tolerance.");
+      Advise(
+          "The loss is at its numerical floor: treat the gradient as zero, or record the data "
+          "at a tighter tolerance.");
     } else {
       report_.summary =
           absl::StrCat("NOT DISTINGUISHABLE FROM ZERO: |p*g| = ", Figure(report_.scaled_norm),
@@ -247,17 +255,18 @@ class Judgement {
     Advise(absl::StrCat("Solve with ", Tighter(context_.rtol / 100),
                         " to see whether anything is left."));
     if (!report_.same_steps) {
-      Advise("For an optimiser, differentiate on the steps of the loss itself: "
-             "tangent_control='primal_only', or the plain solve's grid.");
+      Advise(
+          "For an optimiser, differentiate on the steps of the loss itself: "
+          "tangent_control='primal_only', or the plain solve's grid.");
     }
     return Verdict::kIndistinguishableFromZero;
   }
 
   Verdict DataAtNoise() {
-    report_.summary = absl::StrCat(
-        "the residuals (", Figure(report_.residual_norm),
-        ") are no larger than ", Figure(limit_.data_noise), " times the solver's own error (",
-        Figure(report_.saved_error_norm), ").");
+    report_.summary =
+        absl::StrCat("the residuals (", Figure(report_.residual_norm), ") are no larger than ",
+                     Figure(limit_.data_noise), " times the solver's own error (",
+                     Figure(report_.saved_error_norm), ").");
     Advise(absl::StrCat("Solve with ", Tighter(context_.rtol / 100), "."));
     Advise("If the data came from a solver, record them at a tighter tolerance.");
     return Verdict::kDataAtSolverNoise;
@@ -286,15 +295,14 @@ class Judgement {
   }
 
   std::string ErrorText() const {
-    return absl::StrCat("|p*g| = ", Figure(report_.scaled_norm), ", |p*error| = ",
-                        Figure(report_.scaled_error),
+    return absl::StrCat("|p*g| = ", Figure(report_.scaled_norm),
+                        ", |p*error| = ", Figure(report_.scaled_error),
                         report_.error_measured ? "" : " (an order of magnitude, not measured)");
   }
 
   Verdict Rough() {
-    report_.summary =
-        absl::StrCat("a direction only, good to ", Percent(report_.cosine_uncertainty),
-                     "; ", ErrorText(), ".");
+    report_.summary = absl::StrCat("a direction only, good to ",
+                                   Percent(report_.cosine_uncertainty), "; ", ErrorText(), ".");
     Advise(absl::StrCat("Solve with ", Tighter(context_.rtol / 10), "."));
     if (!report_.tangents_controlled && !std::isnan(context_.rtol)) {
       Advise("Use method='forward' with tangent_control='full'.");
@@ -313,8 +321,9 @@ class Judgement {
   void AdviseOnUnmeasured() {
     const bool asks = report_.verdict == Verdict::kUnknown || report_.verdict == Verdict::kRough;
     if (asks && !report_.error_measured) {
-      Advise("Ask for the check tolerance_refinement, which measures the error for the price of "
-             "another gradient.");
+      Advise(
+          "Ask for the check tolerance_refinement, which measures the error for the price of "
+          "another gradient.");
     }
     if (!report_.tangents_controlled && report_.tangent_error_quantile90 > 1 &&
         report_.verdict == Verdict::kGood) {

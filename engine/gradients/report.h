@@ -26,8 +26,8 @@ inline constexpr double kNotComputed = std::numeric_limits<double>::quiet_NaN();
 enum class Verdict {
   kFailed,             // not finite, step underflow, or a reconstruction that lost its digits
   kChaotic,            // the flow map grows beyond what any tolerance can follow
-  kToleranceTooLoose,  // growth times rtol exceeds one
   kUncontrolled,       // the error of the tangents was not under control
+  kToleranceTooLoose,  // growth times rtol exceeds one; after the former, which may fake growth
   kIndistinguishableFromZero,
   kDataAtSolverNoise,  // residuals no larger than the solver's own error
   kStabilityLimited,   // most steps at the limit of the method's stability
@@ -38,11 +38,11 @@ enum class Verdict {
 std::string_view VerdictName(Verdict verdict);  // "GOOD"
 
 struct ReportThresholds {
-  double reconstruction = 1e3;      // FAILED above, in tolerances
-  double chaotic_growth = 1e10;     // CHAOTIC above: sigma of the flow map over the whole span
-  double loose_growth = 1;          // TOLERANCE TOO LOOSE above: sigma * rtol
-  double tangent_error = 0.02;      // UNCONTROLLED above: rtol * 90 % quantile of the ratio
-  double zero = 1;                  // NOT DISTINGUISHABLE at or below: |p*g| / |p*error|
+  double reconstruction = 1e3;   // FAILED above, in tolerances
+  double chaotic_growth = 1e10;  // CHAOTIC above: sigma of the flow map over the whole span
+  double loose_growth = 1;       // TOLERANCE TOO LOOSE above: sigma * rtol
+  double tangent_error = 0.02;   // UNCONTROLLED above: rtol * 90 % quantile of the ratio
+  double zero = 1;               // NOT DISTINGUISHABLE at or below: |p*g| / |p*error|
   // NOT DISTINGUISHABLE too at or below: |p*g| / |p*plain_difference|, since then most of the
   // gradient is owed to which steps were taken.
   double steps_decide = 1.25;
@@ -55,7 +55,7 @@ struct ReportThresholds {
   // A component is not credited with an error below this times that of the whole, relatively: a
   // difference of two gradients may vanish by luck in one component.
   double component_luck = 0.1;
-  double growth_alert = 1e6;        // transient amplification above which growth is looked at
+  double growth_alert = 1e6;  // transient amplification above which growth is looked at
 };
 
 // What was run. Cost in plain solves of the same problem, by calls of the right-hand side and of
@@ -96,8 +96,8 @@ struct GradientReport {
   std::vector<std::string> advice;  // what to do, most useful first; empty when good
 
   // Error of the gradient.
-  std::vector<double> abs_error;       // per component
-  std::vector<double> digits;          // -log10(abs_error / |g|)
+  std::vector<double> abs_error;  // per component
+  std::vector<double> digits;     // -log10(abs_error / |g|)
   // Whether refinement or a second method measured it. If not, it is an order of magnitude, from
   // the noise floor and the errors of the tangents.
   bool error_measured = false;
@@ -107,8 +107,8 @@ struct GradientReport {
   // The same for the saved values of the plain solve instead of better ones: what the gradient
   // owes to its own choice of steps.
   std::vector<double> plain_difference;
-  double scaled_norm = kNotComputed;   // |p*g|
-  double scaled_error = kNotComputed;  // |p*error|
+  double scaled_norm = kNotComputed;         // |p*g|
+  double scaled_error = kNotComputed;        // |p*error|
   double cosine_uncertainty = kNotComputed;  // |p*error| / |p*g|
 
   // Loss mismatch.
@@ -139,8 +139,8 @@ struct GradientReport {
   double directional_noise = kNotComputed;       // error of the latter: noise and truncation
   // Largest singular value of dy(t1)/dy(t0), states in units of atol/rtol + max |y_i(t)|.
   double growth = kNotComputed;
-  double lyapunov = kNotComputed;                // ln(growth) / |t1 - t0|
-  double transient = kNotComputed;               // max over saved t, j of |p_j S_j| / |y|
+  double lyapunov = kNotComputed;   // ln(growth) / |t1 - t0|
+  double transient = kNotComputed;  // max over saved t, j of |p_j S_j| / |y|
   double transient_time = kNotComputed;
   double reconstruction_error = kNotComputed;  // in tolerances
   double linear_range = kNotComputed;          // relative change of p
@@ -153,6 +153,7 @@ struct ReportContext {
   std::vector<double> gradient;       // [q]
   std::vector<double> column_values;  // [q], p
   Termination::Reason termination = Termination::Reason::kReachedEnd;
+  std::string detail;  // of the termination
   GradientMethod method = GradientMethod::kForward;
   Method solver = Method::kTsit5;
   double rtol = kNotComputed;  // NaN with fixed steps

@@ -48,8 +48,8 @@ void StiffnessCompanion::Scatter(int lane) {
 
 // |J v| / |v|, the geometric mean over lanes; directions become J v / |J v|.
 double StiffnessCompanion::Iterate(const StepRecord& step) {
-  const double* inputs[] = {&step.t,      step.y,            problem_.params.data(),
-                            zero_.data(), direction_.data(), zero_.data()};
+  const double* inputs[] = {&step.t,           step.y,      problem_.params.data(), zero_.data(),
+                            direction_.data(), zero_.data()};
   double* outputs[] = {product_.data()};
   kernel_(inputs, outputs, scratch_.data());
   ++evaluations_;

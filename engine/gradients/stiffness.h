@@ -43,9 +43,9 @@ class StiffnessCompanion : public StepCompanion {
   const Kernel kernel_;
   const int lanes_;
   const int64_t n_;
-  std::vector<double> direction_;   // [n][W]
-  std::vector<double> product_;     // [n][W]
-  std::vector<double> zero_;        // [max(1, m)][W]
+  std::vector<double> direction_;  // [n][W]
+  std::vector<double> product_;    // [n][W]
+  std::vector<double> zero_;       // [max(1, m)][W]
   std::vector<double> scratch_;
   int64_t evaluations_ = 0;
   int64_t steps_ = 0;

@@ -79,8 +79,8 @@ class TangentCompanion : public StepCompanion {
   std::vector<double> interpolated_;  // [n][W]
   bool slope_known_ = false;          // Block::slope holds
   double tried_ratio_ = 0;
-  std::vector<double> ratios_;      // of accepted steps
-  std::vector<double> scale_;       // [C]
+  std::vector<double> ratios_;  // of accepted steps
+  std::vector<double> scale_;   // [C]
   double amplification_ = 0;
   double amplification_time_ = 0;
   int64_t rows_ = 0;                // saved so far
