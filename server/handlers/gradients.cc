@@ -6,6 +6,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
 #include "server/convert/array.h"
 #include "server/convert/gradient.h"
@@ -91,6 +93,14 @@ absl::Status CheckTangentSize(const CallContext& call, const Prepared<EngineRequ
   const double values = static_cast<double>(ir.num_states() + ir.num_outputs());
   return CheckAnswerFits(call, 8.0 * rows * values * static_cast<double>(1 + columns),
                          "save fewer times or ask for fewer columns at once");
+}
+
+// [V, columns], or one row without a shape. What does not fit otherwise is found by the engine.
+absl::Status CheckRows(const char* field, const v1::Array& array, int64_t columns) {
+  const auto& shape = array.shape();
+  if (shape.size() < 2 || (shape.size() == 2 && shape[1] == columns)) return absl::OkStatus();
+  return FieldError(field, absl::StrCat("shape [", absl::StrJoin(shape, ", "), "]"),
+                    absl::StrCat("[V, ", columns, "]: one row each, of a value per column of wrt"));
 }
 
 // How derivatives are asked for, with what the server adds.
@@ -185,6 +195,7 @@ absl::StatusOr<Work> ComputeJvp(CallContext& call, const v1::ComputeJvpRequest& 
                                 v1::ComputeJvpResponse* response) {
   RETURN_IF_ERROR(ValidateComputeJvpRequest(request));
   ASSIGN_OR_RETURN(const auto prepared, Prepare<JvpRequest>(call, request));
+  RETURN_IF_ERROR(CheckRows("directions", request.directions(), prepared->columns));
   prepared->request.directions = ValuesFromProto(request.directions());
   prepared->request.tangent_control = TangentControlFromProto(request.tangent_control());
   const int64_t count = static_cast<int64_t>(prepared->request.directions.size()) /
@@ -228,6 +239,7 @@ absl::StatusOr<Work> ComputeHvp(CallContext& call, const v1::ComputeHvpRequest& 
                                 v1::ComputeHvpResponse* response) {
   RETURN_IF_ERROR(ValidateComputeHvpRequest(request));
   ASSIGN_OR_RETURN(const auto prepared, Prepare<HvpRequest>(call, request));
+  RETURN_IF_ERROR(CheckRows("vectors", request.vectors(), prepared->columns));
   prepared->request.vectors = ValuesFromProto(request.vectors());
   prepared->request.gauss_newton = request.gauss_newton();
   ASSIGN_OR_RETURN(prepared->request.loss,

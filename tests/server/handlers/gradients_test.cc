@@ -283,15 +283,17 @@ TEST_F(GradientServiceTest, ComparesMethods) {
 }
 
 TEST_F(GradientServiceTest, HessiansAndChecksTakeOneTrajectory) {
-  const std::string batch = "simulation { params { name: 'k' array { values: [1, 2] } } } ";
+  const auto batch = FromText<v1::NamedArray>("name: 'k' array { values: [1, 2] }");
+  auto vectors = With<v1::ComputeHvpRequest>(std::string(kSquares) + "vectors { values: 1 }");
+  *vectors.mutable_simulation()->add_params() = batch;
   v1::ComputeHvpResponse hvp;
-  grpc::Status status = server_.gradients().ComputeHvp(
-      &context_, With<v1::ComputeHvpRequest>(batch + kSquares + "vectors { values: 1 }"), &hvp);
+  grpc::Status status = server_.gradients().ComputeHvp(&context_, vectors, &hvp);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  auto methods = With<v1::CheckGradientRequest>(kSquares);
+  *methods.mutable_simulation()->add_params() = batch;
   grpc::ClientContext context;
   v1::CheckGradientResponse check;
-  status = server_.gradients().CheckGradient(
-      &context, With<v1::CheckGradientRequest>(batch + kSquares), &check);
+  status = server_.gradients().CheckGradient(&context, methods, &check);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
