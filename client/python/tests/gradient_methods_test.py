@@ -235,3 +235,30 @@ def test_arguments_that_are_unknown(client, sir, loss):
         client.hvp(sir, t=(0, 14), loss=loss, vectors={"b": 1.0}, checkpoints=3)
     with pytest.raises(costate.InvalidRequest, match="methods"):
         client.check_gradient(sir, t=(0, 14), loss=loss, gradient_method="gauss")
+
+
+def test_checkpoints_that_do_not_fit_go_to_the_scratch_directory(tmp_path):
+    start = ", ".join(str(1 + 0.01 * i) for i in range(200))
+    wide = costate.Model(f"param k = 0.5\nstate y[200] = [{start}]\ny' = -k*y")
+    arguments = {
+        "t": (0, 2),
+        "loss": costate.Terminal(states={"y": 1.0}),
+        "dt": 0.01,
+        "report": False,
+    }
+    few = {"gradient_method": "checkpointed", "checkpoints": 100, "memory_budget": 64e3}
+    with costate.local(arguments=[f"--scratch-directory={tmp_path}"]) as client:
+        assert client.server_info().limits["max_disk_bytes"] > 0
+        plain = client.gradient(wide, gradient_method="backprop", **arguments)
+        g = client.gradient(wide, **few, **arguments)
+    assert g.vector.tobytes() == plain.vector.tobytes()
+    assert g.stats.disk_bytes >= 50 * 8 * 200
+    assert g.stats.peak_stored_bytes <= 64e3
+    assert not list(tmp_path.iterdir())
+    with costate.local() as client, pytest.raises(costate.CostateError, match="room on disk"):
+        client.gradient(wide, **few, **arguments)
+
+
+def test_a_scratch_directory_that_is_none(tmp_path):
+    with pytest.raises(costate.ServerStartError, match="scratch-directory"):
+        costate.local(arguments=[f"--scratch-directory={tmp_path / 'absent'}"])
