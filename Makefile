@@ -36,6 +36,11 @@ bench: packages configure ## Measure, and print each figure beside its reference
 	@cmake --build $(BUILD) --parallel $(JOBS) --target benchmarks
 	@deploy/ci/bench
 
+.PHONY: figures
+figures: packages venv configure ## Draw what gradient methods cost and how right they are
+	@cmake --build $(BUILD) --parallel $(JOBS) --target costated
+	@$(PYTHON) tests/figures/gradients.py --output build/figures
+
 .PHONY: format
 format: lint-packages venv ## Format the C++ and Python files
 	@deploy/ci/format

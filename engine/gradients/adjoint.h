@@ -45,18 +45,18 @@ struct AdjointOptions {
 
   // kCheckpointed: where checkpoints beyond the budget go, in a file that no one else sees, of at
   // most so many bytes. Empty, or less than a state: nowhere.
-  std::string scratch_directory;
+  std::string scratch_directory = {};
   int64_t max_disk_bytes = 0;
 
   // Continuous adjoints: the solve backwards. Its steps are chosen by error control if those of the
   // forward solve were or one of its tolerances is set, else they are the fixed ones or the grid of
   // the forward solve; max_steps holds for it too.
-  std::optional<Method> backward_method;  // unset: that of the forward solve
-  std::optional<double> backward_rtol;    // unset: that of the forward solve
+  std::optional<Method> backward_method = {};  // unset: that of the forward solve
+  std::optional<double> backward_rtol = {};    // unset: that of the forward solve
   // Of adjoints, per unit of the largest element of a cotangent, so that gradients scale with their
   // loss; of a state solved backwards, in its own units. Unset: the smallest of the forward
   // solve's, and for states each its own.
-  std::optional<double> backward_atol;
+  std::optional<double> backward_atol = {};
   // kBacksolve, kInterpolating: leave the parameter integral out of step control (Kidger, Chen and
   // Lyons 2021, arXiv 2009.09457).
   bool seminorm = false;

@@ -235,7 +235,7 @@ class Integral(_Term):
     Parameters
     ----------
     integrand
-        A scalar expression in the model language: states, outputs, parameters and lets of the
+        A scalar expression in the model language: states, outputs and parameters of the
         model, and t.
 
     Examples
