@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,7 +43,8 @@ int64_t KernelCalls(const GradientStats& stats);
 //                   directions of random signs, relative to the columns' sizes
 //   stiffness       power iteration alongside the solve
 // The growth of the flow map is looked at too where tangents passed ReportThresholds::growth_alert.
-// A check whose own solve ends early (max_steps, the wall budget) leaves its figures NaN.
+// A check whose own solve ends early (max_steps, the wall budget) leaves its figures NaN; one that
+// cannot be made (no memory, cancelled) ends the checks, and the advice says so.
 // Thread-safety: one thread.
 class GradientChecks {
  public:
@@ -63,6 +65,8 @@ class GradientChecks {
   GradientFamily family() const { return GetGradientMethodInfo(checked_.method).family; }
   void AddCost(Check check, int64_t kernel_calls);
 
+  absl::Status RunAll(GradientPass& pass, const LossValue& value,
+                      const GradientResult::PerTrajectory& result);
   absl::Status ComparePlain(const PassPrimal& primal);
   absl::Status CompareBetter();
   absl::Status PullBackDifferences(GradientPass& pass, const LossValue& value);
@@ -83,6 +87,7 @@ class GradientChecks {
   TangentSeeds probe_seeds_;
   std::unique_ptr<TangentCompanion> probes_;
   std::unique_ptr<StiffnessCompanion> stiffness_;
+  std::optional<int64_t> tangent_calls_;  // of probes
   int64_t plain_calls_ = 0;
   PassPrimal plain_, better_;
   GradientReport report_;

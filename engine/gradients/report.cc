@@ -58,6 +58,21 @@ class Judgement {
     return difference > 0 && report_.scaled_norm <= limit_.steps_decide * difference;
   }
 
+  // Refinement alone does not clear uncontrolled tangents: where the state is trivial, both
+  // gradients may take the same wrong steps. With a second method or a difference of solves that
+  // agrees too, what was measured counts more than the suspicion.
+  bool Vindicated() const {
+    const double most = limit_.rough * report_.scaled_norm;
+    const bool second =
+        !report_.second_method_difference.empty() &&
+        ScaledNorm(context_.column_values, report_.second_method_difference) <= most;
+    const double off = std::fabs(report_.directional_difference - report_.directional_derivative);
+    const bool difference =
+        off + report_.directional_noise <= limit_.rough * std::fabs(report_.directional_difference);
+    return !report_.refinement_difference.empty() && report_.scaled_error <= most &&
+           (second || difference);
+  }
+
   void FillErrors() {
     const std::vector<double>& g = context_.gradient;
     report_.scaled_norm = ScaledNorm(context_.column_values, g);
@@ -123,7 +138,7 @@ class Judgement {
   Verdict Decide() {
     if (Failed()) return Verdict::kFailed;
     if (report_.growth > limit_.chaotic_growth) return Chaotic();
-    if (!report_.tangents_controlled && TangentError() > limit_.tangent_error) {
+    if (!report_.tangents_controlled && TangentError() > limit_.tangent_error && !Vindicated()) {
       return Uncontrolled();
     }
     if (report_.growth * context_.rtol > limit_.loose_growth) return TooLoose();
@@ -232,6 +247,11 @@ class Judgement {
         "Use method='forward' with tangent_control='full', which puts the tangents under the "
         "same tolerance.");
     Advise(absl::StrCat("Or tighten: ", Tighter(context_.rtol / 100), "."));
+    if (report_.refinement_difference.empty() || report_.second_method_difference.empty()) {
+      Advise(
+          "If the checks tolerance_refinement and second_method both find the error small, the "
+          "gradient is good in spite of this.");
+    }
     return Verdict::kUncontrolled;
   }
 

@@ -24,9 +24,11 @@ inline constexpr double kNotComputed = std::numeric_limits<double>::quiet_NaN();
 
 // In the order in which they are looked for; the first that holds is the verdict.
 enum class Verdict {
-  kFailed,             // not finite, step underflow, or a reconstruction that lost its digits
-  kChaotic,            // the flow map grows beyond what any tolerance can follow
-  kUncontrolled,       // the error of the tangents was not under control
+  kFailed,   // not finite, step underflow, or a reconstruction that lost its digits
+  kChaotic,  // the flow map grows beyond what any tolerance can follow
+  // The error of the tangents was not under control, and not both refinement and a witness of
+  // another kind (second method, directional difference) found the gradient's error small.
+  kUncontrolled,
   kToleranceTooLoose,  // growth times rtol exceeds one; after the former, which may fake growth
   kIndistinguishableFromZero,
   kDataAtSolverNoise,  // residuals no larger than the solver's own error

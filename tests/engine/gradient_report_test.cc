@@ -189,6 +189,9 @@ TEST(GradientReport, TrivialStateWithMovingTangents) {
   request.gradient.method = GradientMethod::kBackprop;
   const GradientResult::PerTrajectory backprop = Differentiate(request);
   EXPECT_EQ(backprop.report.verdict, Verdict::kUncontrolled) << backprop.report.summary;
+  // Not even with refinement and a second method.
+  request.gradient.report.tolerance_refinement = request.gradient.report.second_method = true;
+  EXPECT_EQ(Differentiate(request).report.verdict, Verdict::kUncontrolled);
   // exp(2 sin 30), and far from it.
   const double truth = std::exp(2 * std::sin(30.0));
   EXPECT_GT(std::fabs(backprop.gradient[0] - truth), 0.02 * truth);
@@ -248,6 +251,16 @@ TEST(GradientReport, LeavesTheGradientItsBits) {
   }
 }
 
+// Explicit steps at the limit of stability spoil tangents that matter little here.
+TEST(GradientReport, TwoWitnessesClearAStiffProblem) {
+  GradientRequest request = WithReport(Problems()[3].request, GradientMethod::kBackprop);
+  request.simulation.options.control.rtol = 1e-6;
+  request.simulation.options.control.atol = {1e-9};
+  EXPECT_EQ(Differentiate(request).report.verdict, Verdict::kUncontrolled);
+  request.gradient.report.tolerance_refinement = request.gradient.report.second_method = true;
+  EXPECT_EQ(Differentiate(request).report.verdict, Verdict::kGood);
+}
+
 TEST(GradientReport, FixedStepsAreHalved) {
   GradientRequest request = WithReport(Problems()[2].request, GradientMethod::kBackprop);
   request.simulation.options.control.kind = StepControl::Kind::kFixed;
@@ -290,6 +303,68 @@ TEST(GradientReport, DataAtSolverNoise) {
               report.verdict == Verdict::kIndistinguishableFromZero)
       << report.summary;
   EXPECT_LE(report.residual_norm, 3 * report.saved_error_norm);
+}
+
+// A running loss is a state of an extended model: all methods and checks see that one.
+TEST(GradientReport, OfARunningLoss) {
+  GradientRequest request = {
+      .simulation =
+          Simulate(CompileText("model d\nparam k = 0.7\nstate y = 2\ny' = -k*y\n"), 0, 3)};
+  request.loss.terms.emplace_back(IntegralLoss{.integrand = "y^2"});
+  // L = 2 (1 - exp(-6 k)) / k
+  const double k = 0.7, e = std::exp(-6 * k);
+  const double truth = 2 * (6 * k * e - (1 - e)) / (k * k);
+  for (const GradientMethod method : AllGradientMethods()) {
+    request.gradient = {.method = method};
+    if (method == GradientMethod::kBacksolve) {
+      request.gradient.adjoint.backward_rtol = 1e-9;
+      request.gradient.adjoint.backward_atol = 1e-12;
+    }
+    request.gradient.report = {.wanted = true,
+                               .tolerance_refinement = true,
+                               .second_method = true,
+                               .directional_difference = true,
+                               .growth = true,
+                               .linear_range = true};
+    const GradientResult::PerTrajectory result = Differentiate(request);
+    ASSERT_EQ(result.gradient.size(), 1u);
+    EXPECT_NEAR(result.gradient[0], truth, 2e-4 * std::fabs(truth));
+    EXPECT_EQ(result.report.verdict, Verdict::kGood)
+        << GetGradientMethodInfo(method).name << ": " << result.report.summary;
+    ASSERT_EQ(result.report.abs_error.size(), 1u);
+    EXPECT_LE(std::fabs(result.gradient[0] - truth), 3 * result.report.abs_error[0])
+        << GetGradientMethodInfo(method).name;
+  }
+}
+
+// The gradient stands when a check does not fit.
+TEST(GradientReport, SaysWhichChecksCouldNotBeMade) {
+  GradientRequest request = WithReport(Problems()[1].request, GradientMethod::kBackprop);
+  request.gradient.report.tolerance_refinement = true;
+  request.gradient.adjoint.memory_budget = int64_t{1} << 30;
+  const int64_t enough = Differentiate(request).stats.adjoint.peak_stored_bytes;
+  request.gradient.adjoint.memory_budget = enough + 1000;
+  const GradientResult::PerTrajectory result = Differentiate(request);
+  ASSERT_EQ(result.gradient.size(), 3u);
+  EXPECT_TRUE(std::isfinite(result.gradient[0]));
+  EXPECT_THAT(result.report.refinement_difference, ::testing::IsEmpty());
+  ASSERT_FALSE(result.report.advice.empty());
+  EXPECT_THAT(result.report.advice.back(), ::testing::HasSubstr("Not all checks"));
+}
+
+TEST(GradientReport, OfEveryTrajectoryOfABatch) {
+  const std::vector<double> values = {1.2, 1.5, 1.8};
+  GradientRequest request = WithReport(Problems()[1].request, GradientMethod::kBackprop);
+  request.simulation.params = {::costate::testing::Batch("a", values)};
+  const auto batch = TestEngine().Differentiate(request);
+  ASSERT_TRUE(batch.ok()) << batch.status();
+  for (size_t b = 0; b < values.size(); ++b) {
+    request.simulation.params = {Scalar("a", values[b])};
+    const auto alone = TestEngine().Differentiate(request);
+    ASSERT_TRUE(alone.ok()) << alone.status();
+    EXPECT_EQ(batch->trajectories[b].gradient, alone->trajectories[0].gradient);
+    EXPECT_EQ(batch->trajectories[b].report.noise_floor, alone->trajectories[0].report.noise_floor);
+  }
 }
 
 TEST(Refined, TightensAndHalves) {

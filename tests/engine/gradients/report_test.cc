@@ -170,6 +170,28 @@ TEST(Judge, StabilityLimitedUnlessTheErrorWasMeasured) {
   EXPECT_EQ(Of(report), Verdict::kGood);
 }
 
+// Refinement alone does not clear uncontrolled tangents, with a witness of another kind it does.
+TEST(Judge, UncontrolledUnlessTwoWitnessesAgree) {
+  GradientReport report = Clean();
+  report.tangents_controlled = false;
+  report.tangent_error_quantile90 = 1e5;
+  EXPECT_EQ(Of(report), Verdict::kUncontrolled);
+  report.second_method_difference = {0.3, 0.2};
+  EXPECT_EQ(Of(report), Verdict::kUncontrolled);
+  report.second_method_difference = {3e-5, 2e-5};
+  EXPECT_EQ(Of(report), Verdict::kGood);
+  report.second_method_difference.clear();
+  report.directional_derivative = 1;
+  report.directional_difference = 1.0001;
+  report.directional_noise = 1e-5;
+  EXPECT_EQ(Of(report), Verdict::kGood);
+  report.directional_noise = 1;
+  EXPECT_EQ(Of(report), Verdict::kUncontrolled);
+  report.directional_noise = 1e-5;
+  report.refinement_difference.clear();
+  EXPECT_EQ(Of(report), Verdict::kUncontrolled);
+}
+
 // Everything wrong at once, then mended in order of the verdicts.
 TEST(Judge, Precedence) {
   ReportContext context = Context();
