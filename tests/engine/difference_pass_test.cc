@@ -1,22 +1,17 @@
-// finite_difference and complex_step against tangents: same steps, no derivative code in common.
+// finite_difference against tangents: no derivative code in common.
 #include "engine/difference_pass.h"
 
 #include <cmath>
 #include <string>
 #include <vector>
 
-#include "engine/base/field_error.h"
-#include "engine/complex_pass.h"
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/engine_fixture.h"
 
 namespace costate {
 namespace {
 
-using ::costate::testing::CompileProblem;
 using ::costate::testing::CompileText;
-using ::costate::testing::Scalar;
 using ::costate::testing::Simulate;
 using ::costate::testing::Squares;
 using ::costate::testing::TestEngine;
@@ -55,47 +50,6 @@ std::vector<double> Discrete(GradientRequest request) {
   request.gradient.method = GradientMethod::kForward;
   request.gradient.tangent_control = TangentControl::kPrimalOnly;
   return Differentiate(request).gradient;
-}
-
-TEST(ComplexStep, IsExact) {
-  GradientRequest request = Request();
-  for (const bool backwards : {false, true}) {
-    if (backwards) std::swap(request.simulation.t0, request.simulation.t1);
-    const std::vector<double> discrete = Discrete(request);
-    request.gradient.method = GradientMethod::kComplexStep;
-    const GradientResult::PerTrajectory result = Differentiate(request);
-    ExpectClose(result.gradient, discrete, 1e-12);
-    EXPECT_EQ(result.gradient[2], 0);
-    EXPECT_GT(result.stats.adjoint.rhs_evaluations, 0);
-  }
-}
-
-// Save times at both ends, which move; initial values that were given.
-TEST(ComplexStep, MovesTheEnds) {
-  GradientRequest request = Request();
-  request.simulation.initial_state = {Scalar("x", 0.3)};
-  request.loss = Squares({Channel::Kind::kState, 0}, {0.25, 1, 3}, {1, 1, 1});
-  const std::vector<double> discrete = Discrete(request);
-  request.gradient.method = GradientMethod::kComplexStep;
-  ExpectClose(Differentiate(request).gradient, discrete, 1e-12);
-  for (const Method method : {Method::kRk4, Method::kDopri8}) {
-    request.simulation.method_auto = false;
-    request.simulation.options.method = method;
-    request.simulation.options.control.kind = StepControl::Kind::kFixed;
-    request.simulation.options.control.fixed_step = 0.1;
-    ExpectClose(Differentiate(request).gradient, Discrete(request), 1e-12);
-  }
-}
-
-TEST(ComplexStep, OfTheNeuron) {
-  GradientRequest request = {.simulation = Simulate(CompileProblem("neuron.ode"), 0, 120, 1e-6),
-                             .loss = Squares({Channel::Kind::kState, 0}, {50, 110}, {0, 0})};
-  const std::vector<double> discrete = Discrete(request);
-  request.gradient.method = GradientMethod::kComplexStep;
-  const std::vector<double> complex = Differentiate(request).gradient;
-  for (size_t j = 0; j < complex.size(); ++j) {
-    EXPECT_NEAR(complex[j], discrete[j], 1e-9 * std::fabs(discrete[j])) << j;
-  }
 }
 
 TEST(FiniteDifference, OnTheFrozenGridAgreesWithTheDiscreteGradient) {
@@ -141,89 +95,6 @@ TEST(FiniteDifference, StaysInTheDomain) {
   request.gradient.method = GradientMethod::kFiniteDifference;
   const std::vector<double> gradient = Differentiate(request).gradient;
   EXPECT_NEAR(gradient[0], 0, 1e-2);
-}
-
-TEST(Differences, RefuseWhatDoesNotFit) {
-  const auto field = [](auto change) {
-    GradientRequest request = Request();
-    change(request.gradient);
-    return FieldOf(TestEngine().Differentiate(request).status()).value_or("none");
-  };
-  EXPECT_EQ(field([](GradientOptions& g) {
-              g.method = GradientMethod::kForward;
-              g.adjoint.checkpoints = 3;
-            }),
-            "gradient.checkpoints");
-  EXPECT_EQ(field([](GradientOptions& g) {
-              g.method = GradientMethod::kBackprop;
-              g.adjoint.segments = 3;
-            }),
-            "gradient.segments");
-  EXPECT_EQ(field([](GradientOptions& g) {
-              g.method = GradientMethod::kBacksolve;
-              g.adjoint.checkpoint_every = 3;
-            }),
-            "gradient.checkpoint_every");
-  EXPECT_EQ(field([](GradientOptions& g) {
-              g.method = GradientMethod::kBackprop;
-              g.adjoint.backward_rtol = 1e-6;
-            }),
-            "gradient.backward");
-  EXPECT_EQ(field([](GradientOptions& g) { g.method = GradientMethod::kBacksolve; }),
-            "gradient.backward.rtol");
-  EXPECT_EQ(field([](GradientOptions& g) {
-              g.method = GradientMethod::kForward;
-              g.difference.step = 1e-3;
-            }),
-            "gradient.difference");
-  EXPECT_EQ(field([](GradientOptions& g) {
-              g.method = GradientMethod::kForward;
-              g.want_times = true;
-            }),
-            "gradient.want_time_gradient");
-  EXPECT_EQ(field([](GradientOptions& g) {
-              g.method = GradientMethod::kFiniteDifference;
-              g.difference.step = 0;
-            }),
-            "gradient.difference.step");
-}
-
-TEST(ChooseGradientMethod, ByColumnsTimesAndBudget) {
-  GradientRequest request = Request();
-  const auto choose = [&] {
-    const auto result = TestEngine().Differentiate(request);
-    EXPECT_TRUE(result.ok()) << result.status();
-    EXPECT_FALSE(result->method_reason.empty());
-    return result->method;
-  };
-  EXPECT_EQ(choose(), GradientMethod::kForward);
-  request.gradient.want_times = true;
-  EXPECT_EQ(choose(), GradientMethod::kBackprop);
-  // 275 steps of two states and seven stages are 39 kB.
-  request.simulation.options.control.kind = StepControl::Kind::kFixed;
-  request.simulation.options.control.fixed_step = 0.01;
-  request.gradient.adjoint.memory_budget = 60'000;
-  EXPECT_EQ(choose(), GradientMethod::kBackprop);
-  request.gradient.adjoint.memory_budget = 20'000;
-  EXPECT_EQ(choose(), GradientMethod::kCheckpointed);
-}
-
-// An adaptive solve whose steps are more than was guessed.
-TEST(ChooseGradientMethod, GoesOverToCheckpointsWhenTheBudgetIsSpent) {
-  GradientRequest request = {
-      .simulation = Simulate(CompileProblem("lorenz.ode"), 0, 40, 1e-9, 1e-12),
-      .loss = Squares({Channel::Kind::kState, 0}, {1}, {0})};
-  request.simulation.method_auto = false;
-  request.gradient.want_times = true;
-  const auto free = TestEngine().Differentiate(request);
-  ASSERT_TRUE(free.ok()) << free.status();
-  EXPECT_EQ(free->method, GradientMethod::kBackprop);
-  request.gradient.adjoint.memory_budget = 300'000;
-  const auto tight = TestEngine().Differentiate(request);
-  ASSERT_TRUE(tight.ok()) << tight.status();
-  EXPECT_EQ(tight->method, GradientMethod::kCheckpointed);
-  EXPECT_THAT(tight->method_reason, ::testing::HasSubstr("did not fit"));
-  EXPECT_EQ(tight->trajectories[0].gradient, free->trajectories[0].gradient);
 }
 
 }  // namespace

@@ -3,24 +3,12 @@
 #include <cmath>
 #include <vector>
 
-#include "engine/gradients/stability.h"
-#include "engine/gradients/stiffness.h"
 #include "gtest/gtest.h"
 #include "tests/problems/generic_map.h"
 #include "tests/problems/problems.h"
 
 namespace costate {
 namespace {
-
-// Real stability limits as published: Hairer and Wanner II, IV.2 (Euler, RK4, dopri5).
-TEST(RealStabilityLimit, OfKnownMethods) {
-  EXPECT_NEAR(RealStabilityLimit(Method::kEuler), 2, 2e-3);
-  EXPECT_NEAR(RealStabilityLimit(Method::kMidpoint), 2, 2e-3);
-  EXPECT_NEAR(RealStabilityLimit(Method::kBosh3), 2.513, 2e-3);
-  EXPECT_NEAR(RealStabilityLimit(Method::kRk4), 2.785, 2e-3);
-  EXPECT_NEAR(RealStabilityLimit(Method::kDopri5), 3.306, 2e-3);
-  EXPECT_NEAR(RealStabilityLimit(Method::kTsit5), 3.47, 0.05);  // numerics.md D.1
-}
 
 // diag(1, ..., n) rotated by a reflection: singular values are known.
 TEST(LargestSingularValue, OfAMatrixWithKnownSpectrum) {
@@ -121,28 +109,6 @@ TEST_F(GrowthTest, ByLanczosWhereStatesAreMany) {
   ASSERT_TRUE(growth.ok()) << growth.status();
   EXPECT_NEAR(growth->sigma, std::exp(12), 1e-3 * std::exp(12));
   EXPECT_GT(growth->vjp_evaluations, 0);
-}
-
-// A slow state with a fast one: at a loose tolerance every step sits at the limit, at a tight one
-// accuracy sets it. A rotation, whose eigenvalues are imaginary, is not stiff.
-TEST_F(GrowthTest, StiffnessShare) {
-  const GenericMap<Saddle> saddle;
-  const auto share = [&](const auto& field, std::vector<double> y0, std::vector<double> p,
-                         double rtol) {
-    y0_ = y0;
-    p_ = p;
-    problem_.field = &field;
-    problem_.params = p_;
-    auto companion = StiffnessCompanion::Create(problem_, options_.method, 0.7).value();
-    const Recording with = Record(field, y0, p, 20, {companion.get()}, rtol);
-    const Recording without = Record(field, y0, p, 20, {}, rtol);
-    EXPECT_EQ(with.states, without.states);
-    return companion->share();
-  };
-  EXPECT_GT(share(saddle, {1, 1}, {-0.1, 500}, 1e-3), 0.8);
-  EXPECT_LT(share(saddle, {1, 1}, {-0.1, 0.2}, 1e-6), 0.01);
-  const GenericMap<Oscillator> oscillator;
-  EXPECT_LT(share(oscillator, {1, 0}, {3}, 1e-6), 0.01);
 }
 
 }  // namespace
