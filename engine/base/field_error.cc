@@ -11,8 +11,9 @@ constexpr char kFieldPayload[] = "costate.v1/field";
 }  // namespace
 
 absl::Status FieldError(std::string_view field, std::string_view value, std::string_view expected) {
-  return FieldStatus(absl::StatusCode::kInvalidArgument, field,
-                     absl::StrCat("got ", std::string(value), ", expected ", std::string(expected)));
+  return FieldStatus(
+      absl::StatusCode::kInvalidArgument, field,
+      absl::StrCat("got ", std::string(value), ", expected ", std::string(expected)));
 }
 
 absl::Status FieldStatus(absl::StatusCode code, std::string_view field, std::string_view message) {

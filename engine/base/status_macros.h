@@ -13,11 +13,11 @@
 #define COSTATE_CONCAT_INNER_(a, b) a##b
 #define COSTATE_CONCAT_(a, b) COSTATE_CONCAT_INNER_(a, b)
 
-#define RETURN_IF_ERROR(expr)                                   \
-  do {                                                          \
-    if (absl::Status status_ = (expr); !status_.ok()) {         \
-      return status_;                                           \
-    }                                                           \
+#define RETURN_IF_ERROR(expr)                           \
+  do {                                                  \
+    if (absl::Status status_ = (expr); !status_.ok()) { \
+      return status_;                                   \
+    }                                                   \
   } while (false)
 
 #define ASSIGN_OR_RETURN(lhs, expr) \

@@ -50,8 +50,8 @@ class CheckpointStorage {
   using SlotVisitor = absl::FunctionRef<void(int64_t& slot)>;
   void Compact(int64_t count, absl::FunctionRef<void(SlotVisitor)> for_each);
 
-  // What memory_bytes() comes to with `count` places in memory, all added with `limit` and plenty of
-  // room.
+  // What memory_bytes() comes to with `count` places in memory, all added with `limit` and plenty
+  // of room.
   int64_t MemoryFor(int64_t count, int64_t limit) const;
   int64_t memory_bytes() const { return memory_bytes_; }
   int64_t disk_bytes() const { return disk_bytes_; }

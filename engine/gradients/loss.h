@@ -30,12 +30,12 @@ struct SavedValues {
 
 // dL/d(saved values), same shapes; an empty vector means all zero.
 struct Cotangents {
-  std::vector<double> states;
-  std::vector<double> outputs;
-  std::vector<double> terminal_state;
-  std::vector<double> terminal_output;
-  std::vector<double> params;  // [m], at fixed saved values
-  std::vector<double> times;   // [K], dL/d(times[k]) at fixed saved values
+  std::vector<double> states = {};
+  std::vector<double> outputs = {};
+  std::vector<double> terminal_state = {};
+  std::vector<double> terminal_output = {};
+  std::vector<double> params = {};  // [m], at fixed saved values
+  std::vector<double> times = {};   // [K], dL/d(times[k]) at fixed saved values
 };
 
 // One column of the flat state or output vector.

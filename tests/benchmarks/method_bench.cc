@@ -81,10 +81,10 @@ std::vector<double> Uniform(std::mt19937_64& random, int64_t count, double bound
 void NeuralOde() {
   constexpr int kBatch = 32;
   GradientRequest request;
-  request.simulation =
-      Simulate(CompileModel("model node\nparam W1[64, 4]\nparam b1[64]\nparam W2[4, 64]\n"
-                            "param b2[4]\nstate y[4] = [0, 0, 0, 0]\ny' = W2 @ tanh(W1 @ y + b1) + b2\n"),
-               1, 1e-6, 1e-6);
+  request.simulation = Simulate(
+      CompileModel("model node\nparam W1[64, 4]\nparam b1[64]\nparam W2[4, 64]\n"
+                   "param b2[4]\nstate y[4] = [0, 0, 0, 0]\ny' = W2 @ tanh(W1 @ y + b1) + b2\n"),
+      1, 1e-6, 1e-6);
   std::mt19937_64 random(7);
   request.simulation.params = {
       {.name = "W1", .shape = {64, 4}, .values = Uniform(random, 256, 0.3)},

@@ -20,10 +20,9 @@ import time
 import matplotlib
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-
-import costate  # noqa: E402
+import costate
+import matplotlib.pyplot as plt
+import numpy as np
 
 PROBLEM = pathlib.Path(__file__).parents[1] / "problems" / "damped_oscillator.ode"
 OMEGA, ZETA = 2.0, 0.1

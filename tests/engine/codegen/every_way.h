@@ -17,8 +17,8 @@ class EveryWay {
   EveryWay();
 
   // Runs `function` on the inputs of up to eight lanes alone, in lanes and with choices of uniform
-  // inputs (every one, by the first compiler), and expects the same bits throughout. Returns the outputs
-  // of each lane. With fewer inputs than lanes the inputs repeat.
+  // inputs (every one, by the first compiler), and expects the same bits throughout. Returns the
+  // outputs of each lane. With fewer inputs than lanes the inputs repeat.
   std::vector<Buffers> Run(const Function& function, const std::vector<Buffers>& inputs);
 
  private:

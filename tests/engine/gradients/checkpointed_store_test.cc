@@ -224,7 +224,9 @@ TEST_P(Disk, TakesWhatMemoryDoesNotHold) {
       EXPECT_GE(run.stats().disk_bytes, 18 * 80'000);
       EXPECT_LE(run.stats().disk_bytes, 20 * 80'000);
     }
-    if (c == 0) EXPECT_GE(run.stats().disk_bytes, 20 * 80'000);
+    if (c == 0) {
+      EXPECT_GE(run.stats().disk_bytes, 20 * 80'000);
+    }
   }
   StoreRun without(MakeCheckpointedStore, ring.problem(), options,
                    {.memory_budget = budget, .checkpoints = 5});
