@@ -78,13 +78,17 @@ void ExpectReference(double rtol, double tolerance, GradientMethod method) {
   EXPECT_LT(ScaledError(b->trajectories[0].gradient, ReferenceB(), p), tolerance);
 }
 
-TEST(NeuronGradient, TightToleranceForward) {
-  ExpectReference(1e-11, 1e-9, GradientMethod::kForward);
-}
+class TightTolerance : public ::testing::TestWithParam<GradientMethod> {};
 
-TEST(NeuronGradient, TightToleranceBackprop) {
-  ExpectReference(1e-11, 1e-9, GradientMethod::kBackprop);
-}
+TEST_P(TightTolerance, GivesTheReference) { ExpectReference(1e-11, 1e-9, GetParam()); }
+
+INSTANTIATE_TEST_SUITE_P(NeuronGradient, TightTolerance,
+                         ::testing::Values(GradientMethod::kForward, GradientMethod::kBackprop,
+                                           GradientMethod::kCheckpointed,
+                                           GradientMethod::kSegmented, GradientMethod::kGauss),
+                         [](const auto& info) {
+                           return std::string(GetGradientMethodInfo(info.param).name);
+                         });
 
 TEST(NeuronGradient, OrdinaryToleranceForward) {
   ExpectReference(1e-6, 1e-5, GradientMethod::kForward);
