@@ -24,9 +24,8 @@ class AdjointPass : public GradientPass {
 
   absl::Status Solve() override {
     AdjointInput input = {.problem = problem_, .options = options_, .adjoint = *input_.adjoint};
-    input.hooks.cancellation = input_.cancellation;
-    input.hooks.companions = input_.companions;
-    input.deadline = input_.deadline;
+    input.stop = input_.stop;
+    input.companions = input_.companions;
     input.want_times = input_.want_times;
     ASSIGN_OR_RETURN(adjoint_, MakeAdjointMethod(method_, input));
     ASSIGN_OR_RETURN(Trajectory trajectory, adjoint_->Solve());

@@ -47,8 +47,7 @@ class Ensemble {
 
   absl::StatusOr<std::vector<GradientResult::PerTrajectory>> Run() {
     AdjointInput input = {.problem = problem_, .options = options_, .adjoint = *input_.adjoint};
-    input.hooks.cancellation = input_.cancellation;
-    input.deadline = input_.deadline;
+    input.stop = input_.stop;
     input.want_times = input_.want_times;
     ASSIGN_OR_RETURN(const std::unique_ptr<EnsembleBackprop> backprop, MakeEnsembleBackprop(input));
     ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories, backprop->Solve());

@@ -81,8 +81,8 @@ struct Yardsticks {
   double plain_calls = 1;
 };
 absl::StatusOr<Yardsticks> Measure(const GradientRequest& request, const std::vector<WrtEntry>& wrt,
-                                   const Cancellation* cancellation, absl::Time deadline) {
-  ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation, cancellation));
+                                   const StopSource& stop) {
+  ASSIGN_OR_RETURN(const BoundSimulation bound, Bind(request.simulation, stop.cancellation));
   ASSIGN_OR_RETURN(const ResolvedOptions resolved,
                    ResolveOptions(request.simulation, bound,
                                   SaveAtLossTimes({&request.loss}, bound.t1[0] < bound.t0[0])));
@@ -90,8 +90,7 @@ absl::StatusOr<Yardsticks> Measure(const GradientRequest& request, const std::ve
   input.bound = &bound;
   input.options = &resolved.options;
   input.wrt = &wrt;
-  input.cancellation = cancellation;
-  input.deadline = deadline;
+  input.stop = &stop;
   ShiftedSolve solve(input, resolved.options);
   RETURN_IF_ERROR(solve.At({}).status());
   return Yardsticks{ColumnSizes(input),
@@ -103,7 +102,7 @@ absl::StatusOr<Yardsticks> Measure(const GradientRequest& request, const std::ve
 absl::StatusOr<CheckResult> CheckGradientOfSimulation(const CheckRequest& request,
                                                       const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
-  const absl::Time deadline = DeadlineOf(request.gradient.simulation.options);
+  const StopSource stop = {cancellation, DeadlineOf(request.gradient.simulation.options)};
   CheckResult result;
   absl::Status first_error;
   bool ran = false;
@@ -113,8 +112,9 @@ absl::StatusOr<CheckResult> CheckGradientOfSimulation(const CheckRequest& reques
     }
     GradientRequest one = request.gradient;
     one.gradient = OptionsFor(request.gradient.gradient, method);
-    if (deadline != absl::InfiniteFuture()) {
-      one.simulation.options.wall_budget = std::max(deadline - absl::Now(), absl::Nanoseconds(1));
+    if (stop.deadline != absl::InfiniteFuture()) {
+      one.simulation.options.wall_budget =
+          std::max(stop.deadline - absl::Now(), absl::Nanoseconds(1));
     }
     absl::StatusOr<GradientResult> gradient = DifferentiateSimulation(one, cancellation);
     if (!gradient.ok()) {
@@ -135,8 +135,7 @@ absl::StatusOr<CheckResult> CheckGradientOfSimulation(const CheckRequest& reques
   }
   if (!ran) return first_error;
   result.resolution.options.wall_budget = request.gradient.simulation.options.wall_budget;
-  ASSIGN_OR_RETURN(const Yardsticks yardsticks,
-                   Measure(request.gradient, result.wrt, cancellation, deadline));
+  ASSIGN_OR_RETURN(const Yardsticks yardsticks, Measure(request.gradient, result.wrt, stop));
   const std::vector<double>* reference = nullptr;
   for (CheckResult::Row& row : result.rows) {
     if (row.result.gradient.empty()) {

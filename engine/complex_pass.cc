@@ -167,7 +167,7 @@ class ComplexPass : public GradientPass {
 
  private:
   absl::Status Fill(absl::Span<const Cotangents> cotangents, PassGradients* gradients) {
-    StopCheck stop(input_.cancellation, input_.deadline);
+    StopCheck stop(input_.stop);
     const double relative = input_.difference->step.value_or(kDefaultStep);
     for (int64_t q = 0; q < columns_; ++q) {
       const double step = relative * sizes_[q];

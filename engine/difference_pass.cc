@@ -84,7 +84,8 @@ class FiniteDifferencePass : public GradientPass {
     if (reason == Termination::Reason::kWallBudget) {
       return absl::DeadlineExceededError("the wall budget was spent among the differences");
     }
-    if (input_.cancellation != nullptr && input_.cancellation->cancelled()) {
+    const Cancellation* cancellation = input_.stop->cancellation;
+    if (cancellation != nullptr && cancellation->cancelled()) {
       return absl::CancelledError("cancelled among the differences");
     }
     return kNaN;

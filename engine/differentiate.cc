@@ -98,7 +98,7 @@ absl::Status DifferentiateAll(const Loss& loss, const ReportOptions& report, con
     ASSIGN_OR_RETURN(const absl::Duration lanes,
                      PrepareKernels({{&bound.model->rhs(), MapKernel::kValue, wide},
                                      {&bound.model->rhs(), MapKernel::kVjp, wide}},
-                                    input.cancellation));
+                                    input.stop->cancellation));
     result->timing.compile += lanes;
     ASSIGN_OR_RETURN(result->trajectories, DifferentiateInLanes(loss, input, alone));
     return absl::OkStatus();
@@ -172,7 +172,7 @@ absl::Time DeadlineOf(const SolveOptions& options) { return absl::Now() + option
 absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& request,
                                                        const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
-  const absl::Time deadline = DeadlineOf(request.simulation.options);
+  const StopSource stop = {cancellation, DeadlineOf(request.simulation.options)};
   ASSIGN_OR_RETURN(BoundSimulation bound, Bind(request.simulation, cancellation));
   GradientResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
@@ -199,8 +199,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   input.adjoint = &request.gradient.adjoint;
   input.want_times = request.gradient.want_times;
   input.difference = &request.gradient.difference;
-  input.cancellation = cancellation;
-  input.deadline = deadline;
+  input.stop = &stop;
   absl::Status status = DifferentiateAll(prepared.loss, request.gradient.report, input, &result);
   if (absl::IsResourceExhausted(status) && request.gradient.method == GradientMethod::kAuto &&
       result.method == GradientMethod::kBackprop) {

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "engine/base/stop_source.h"
 #include "engine/bind.h"
 #include "engine/engine.h"
 #include "engine/gradients/adjoint.h"
@@ -30,8 +30,7 @@ struct PassInput {
   bool want_times = false;                        // derivatives to the save times too
   const DifferenceOptions* difference = nullptr;  // of methods by differences
   std::vector<StepCompanion*> companions;         // of the forward solve
-  const Cancellation* cancellation = nullptr;
-  absl::Time deadline = absl::InfiniteFuture();  // of the wall budget
+  const StopSource* stop = &kNeverStops;          // may change between calls of the pass
 };
 
 // What a solve left behind. `values.terminal_*` are NaN if it ended early.

@@ -353,7 +353,7 @@ absl::Status GradientChecks::MeasureGrowth(const std::vector<double>& grid) {
     }
     if (scale[i] == 0) scale[i] = 1;
   }
-  StopCheck stop(input_.cancellation, input_.deadline);
+  StopCheck stop(input_.stop);
   ASSIGN_OR_RETURN(const GrowthEstimate estimate,
                    EstimateGrowth(*problem_.field, recording, problem_.params, scale, &stop));
   report_.growth = estimate.sigma;

@@ -314,7 +314,7 @@ class Products {
                             .t = saved.times.data(),
                             .y = saved.states.data(),
                             .p = input_.bound->params.data(),
-                            .cancellation = input_.cancellation};
+                            .cancellation = input_.stop->cancellation};
     RETURN_IF_ERROR(PushRows(map, rows, num_vectors_, nullptr, tangents.states.data(),
                              params.data(), outputs.data()));
     return outputs;
@@ -360,7 +360,7 @@ absl::Status Prepare(const HvpRequest& request, const BoundSimulation& bound, in
 absl::StatusOr<HvpResult> HvpOfSimulation(const HvpRequest& request,
                                           const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
-  const absl::Time deadline = DeadlineOf(request.simulation.options);
+  const StopSource stop = {cancellation, DeadlineOf(request.simulation.options)};
   ASSIGN_OR_RETURN(BoundSimulation bound, Bind(request.simulation, cancellation));
   if (bound.batched) {
     return FieldError("simulation", absl::StrCat("a batch of ", bound.num_trajectories),
@@ -395,8 +395,7 @@ absl::StatusOr<HvpResult> HvpOfSimulation(const HvpRequest& request,
   input.options = &resolved.options;
   input.wrt = &result.wrt;
   input.adjoint = &adjoint;
-  input.cancellation = cancellation;
-  input.deadline = deadline;
+  input.stop = &stop;
   RETURN_IF_ERROR(Products(request, prepared, kernels, input, &result).Run());
   prepared.Hide(&result.primal.saved);
   prepared.Hide(&result.primal.termination);

@@ -21,8 +21,8 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 SolveOptions WithBudget(const PassInput& input) {
   SolveOptions options = *input.options;
-  if (input.deadline != absl::InfiniteFuture()) {
-    options.wall_budget = std::max(input.deadline - absl::Now(), absl::Nanoseconds(1));
+  if (input.stop->deadline != absl::InfiniteFuture()) {
+    options.wall_budget = std::max(input.stop->deadline - absl::Now(), absl::Nanoseconds(1));
   }
   return options;
 }
@@ -33,8 +33,8 @@ absl::Status FillPrimal(const PassInput& input, Trajectory trajectory,
   const Problem problem = input.bound->one(input.trajectory);
   RETURN_IF_ERROR(CheckTrajectory(trajectory, model.rhs().num_states()));
   SavedValues& values = primal->values;
-  RETURN_IF_ERROR(
-      EvaluateOutputs(model, trajectory, problem.params, input.cancellation, &values.outputs));
+  RETURN_IF_ERROR(EvaluateOutputs(model, trajectory, problem.params, input.stop->cancellation,
+                                  &values.outputs));
   values.times = std::move(trajectory.times);
   values.states = std::move(trajectory.states);
   values.terminal_state.assign(model.rhs().num_states(), kNaN);
@@ -70,7 +70,7 @@ absl::StatusOr<StateLoss> PullBackOutputs(const PassInput& input, const SavedVal
                             .t = values.times.data(),
                             .y = values.states.data(),
                             .p = problem.params.data(),
-                            .cancellation = input.cancellation};
+                            .cancellation = input.stop->cancellation};
     if (input.want_times) loss.times.resize(values.times.size());
     RETURN_IF_ERROR(TransposeRows(model.outputs(), rows, cotangents.outputs.data(),
                                   input.want_times ? loss.times.data() : nullptr, loss.saved.data(),
@@ -89,8 +89,9 @@ absl::StatusOr<StateLoss> PullBackOutputs(const PassInput& input, const SavedVal
 
 absl::Status EndEarly(const PassInput& input, const absl::Status& status, PassPrimal* primal) {
   Termination& end = primal->termination;
-  const Cancellation::Reason fired =
-      input.cancellation == nullptr ? Cancellation::Reason::kNone : input.cancellation->reason();
+  const Cancellation::Reason fired = input.stop->cancellation == nullptr
+                                         ? Cancellation::Reason::kNone
+                                         : input.stop->cancellation->reason();
   switch (fired) {
     case Cancellation::Reason::kClientCancelled:
       end.reason = Termination::Reason::kCancelled;

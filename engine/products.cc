@@ -149,9 +149,9 @@ absl::Status PushOutputs(const PassInput& input, int64_t num_directions,
       .t = values.times.data(),
       .y = values.states.data(),
       .p = problem.params.data(),
-      .cancellation = input.cancellation,
+      .cancellation = input.stop->cancellation,
       // A quarter more, as in a solve, for what was reached.
-      .budget = input.deadline - absl::Now() + 0.25 * input.options->wall_budget};
+      .budget = input.stop->deadline - absl::Now() + 0.25 * input.options->wall_budget};
   const absl::Status status =
       PushRows(map, rows, num_directions, t1.empty() ? nullptr : t1.data(),
                tangents->pass.states.data(), params.data(), tangents->outputs.data());
@@ -164,7 +164,8 @@ absl::Status PushOutputs(const PassInput& input, int64_t num_directions,
     }
     return absl::OkStatus();
   }
-  const bool cancelled = input.cancellation != nullptr && input.cancellation->cancelled();
+  const Cancellation* cancellation = input.stop->cancellation;
+  const bool cancelled = cancellation != nullptr && cancellation->cancelled();
   // A trajectory that was cut short says so itself.
   return cancelled && !reached_end ? absl::OkStatus() : status;
 }
@@ -185,7 +186,7 @@ std::vector<double> DirectionsFirst(const std::vector<double>& tangents, int64_t
 absl::StatusOr<Tangents> RunJvp(const JvpRequest& request, bool unit_directions,
                                 const Cancellation* cancellation, JvpResult* result) {
   const absl::Time start = absl::Now();
-  const absl::Time deadline = DeadlineOf(request.simulation.options);
+  const StopSource stop = {cancellation, DeadlineOf(request.simulation.options)};
   ASSIGN_OR_RETURN(const BoundSimulation bound, BindOne(request.simulation, cancellation));
   ASSIGN_OR_RETURN(result->wrt, ResolveWrt(bound.model->ir(), request.wrt));
   RETURN_IF_ERROR(CheckSpans(bound, result->wrt));
@@ -199,8 +200,7 @@ absl::StatusOr<Tangents> RunJvp(const JvpRequest& request, bool unit_directions,
   input.options = &resolved.options;
   input.wrt = &result->wrt;
   input.control = request.tangent_control;
-  input.cancellation = cancellation;
-  input.deadline = deadline;
+  input.stop = &stop;
   if (unit_directions) {
     RETURN_IF_ERROR(CheckTangentRoom(input, columns));
   } else {
@@ -232,7 +232,7 @@ absl::StatusOr<Tangents> RunJvp(const JvpRequest& request, bool unit_directions,
 absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
                                           const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
-  const absl::Time deadline = DeadlineOf(request.simulation.options);
+  const StopSource stop = {cancellation, DeadlineOf(request.simulation.options)};
   ASSIGN_OR_RETURN(const BoundSimulation bound, BindOne(request.simulation, cancellation));
   VjpResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
@@ -259,8 +259,7 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
   input.control = result.tangent_control;
   input.difference = &request.gradient.difference;
   input.adjoint = &request.gradient.adjoint;
-  input.cancellation = cancellation;
-  input.deadline = deadline;
+  input.stop = &stop;
   RETURN_IF_ERROR(RunVjp(request, input, &result));
   result.resolution = std::move(resolved.resolution);
   result.timing.engine = absl::Now() - start - result.timing.compile;

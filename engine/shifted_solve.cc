@@ -93,7 +93,7 @@ absl::StatusOr<PassPrimal> ShiftedSolve::At(absl::Span<const double> shift,
   }
   LastState last(bound.model->rhs().num_states());
   IntegrateHooks hooks;
-  hooks.cancellation = input_.cancellation;
+  hooks.cancellation = input_.stop->cancellation;
   hooks.companions = companions;
   hooks.companions.push_back(&last);
   ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories, Integrate(bound.one(0), options, hooks));

@@ -195,7 +195,7 @@ absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t nu
   ASSIGN_OR_RETURN(const TangentSeeds seeds, MakeSeeds(input, num_directions, directions));
   const SolveOptions options = WithBudget(input);
   IntegrateHooks hooks;
-  hooks.cancellation = input.cancellation;
+  hooks.cancellation = input.stop->cancellation;
   hooks.companions = input.companions;
   ASSIGN_OR_RETURN(TangentResult result, SolveWithTangents(input.bound->one(input.trajectory),
                                                            options, seeds, input.control, hooks));

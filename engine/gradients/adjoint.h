@@ -18,10 +18,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "absl/types/span.h"
-#include "engine/base/cancellation.h"
 #include "engine/base/limits.h"
+#include "engine/base/stop_source.h"
 #include "engine/gradients/method.h"
 #include "engine/solvers/integrate.h"
 #include "engine/solvers/problem.h"
@@ -127,10 +126,9 @@ struct AdjointInput {
   const Problem& problem;
   const SolveOptions& options;
   const AdjointOptions& adjoint;
-  // Of the forward solve; its cancellation holds for the reverse pass too.
-  IntegrateHooks hooks = {};
-  absl::Time deadline = absl::InfiniteFuture();  // of the wall budget
-  bool want_times = false;                       // fill AdjointResult::times
+  std::vector<StepCompanion*> companions = {};  // of the forward solve
+  const StopSource* stop = &kNeverStops;        // of solve and reverse passes; may change between
+  bool want_times = false;                      // fill AdjointResult::times
 };
 
 // `method` is of one of the adjoint families.

@@ -135,12 +135,12 @@ absl::Status BackwardSolve::Run(const VectorField& field, double from, double to
   problem.params = input_.problem.params;
   if (options_.control.kind == StepControl::Kind::kGrid) SetGrid(from, to);
   options_.max_steps = steps_left_;
-  if (input_.deadline != absl::InfiniteFuture()) {
-    options_.wall_budget = std::max(input_.deadline - absl::Now(), absl::Nanoseconds(1));
+  if (input_.stop->deadline != absl::InfiniteFuture()) {
+    options_.wall_budget = std::max(input_.stop->deadline - absl::Now(), absl::Nanoseconds(1));
   }
   LastSteps last_steps;
   IntegrateHooks hooks;
-  hooks.cancellation = input_.hooks.cancellation;
+  hooks.cancellation = input_.stop->cancellation;
   hooks.companions = {&last_steps};
   if (companion != nullptr) hooks.companions.push_back(companion);
   ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories, Integrate(problem, options_, hooks));

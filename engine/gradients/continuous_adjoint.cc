@@ -56,7 +56,9 @@ void Fill(AdjointResult* result, double value) {
 }  // namespace
 
 absl::StatusOr<Trajectory> ContinuousAdjoint::Solve() {
-  IntegrateHooks hooks = input_.hooks;
+  IntegrateHooks hooks;
+  hooks.cancellation = input_.stop->cancellation;
+  hooks.companions = input_.companions;
   hooks.companions.push_back(companion());
   ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories,
                    Integrate(input_.problem, input_.options, hooks));
@@ -67,7 +69,7 @@ absl::StatusOr<Trajectory> ContinuousAdjoint::Solve() {
 absl::StatusOr<std::vector<AdjointResult>> ContinuousAdjoint::PullBack(
     absl::Span<const StateCotangents> cotangents) {
   RETURN_IF_ERROR(CheckSizes(cotangents, n()));
-  StopCheck stop(input_.hooks.cancellation, input_.deadline);
+  StopCheck stop(input_.stop);
   RETURN_IF_ERROR(stop.Poll());
   slope_.resize(n());
   std::vector<AdjointResult> results(cotangents.size());

@@ -16,7 +16,9 @@ class DiscreteAdjoint : public AdjointMethod {
       : input_(input), store_(std::move(store)) {}
 
   absl::StatusOr<Trajectory> Solve() override {
-    IntegrateHooks hooks = input_.hooks;
+    IntegrateHooks hooks;
+    hooks.cancellation = input_.stop->cancellation;
+    hooks.companions = input_.companions;
     hooks.companions.push_back(store_.get());
     ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories,
                      Integrate(input_.problem, input_.options, hooks));
@@ -31,7 +33,7 @@ class DiscreteAdjoint : public AdjointMethod {
         const std::unique_ptr<ReverseSweep> sweep,
         ReverseSweep::Create(input_.options.method, *input_.problem.field, input_.problem.params,
                              store_->times(), cotangents, input_.want_times));
-    StopCheck stop(input_.hooks.cancellation, input_.deadline);
+    StopCheck stop(input_.stop);
     RETURN_IF_ERROR(store_->VisitBackwards([&](int64_t i, const StepRecord& step) {
       RETURN_IF_ERROR(stop.Poll());
       sweep->Step(i, step);

@@ -83,7 +83,7 @@ class LaneSweep {
         results_(cotangents.size()) {}
 
   absl::StatusOr<std::vector<AdjointResult>> Run() {
-    StopCheck stop(input_.hooks.cancellation, input_.deadline);
+    StopCheck stop(input_.stop);
     for (int l = 0; l < W_; ++l) Refill(l);
     while (active_ > 0) {
       RETURN_IF_ERROR(stop.Poll());
@@ -246,7 +246,8 @@ class EnsembleBackpropImpl : public EnsembleBackprop {
         stats_(input.problem.num_trajectories) {}
 
   absl::StatusOr<std::vector<Trajectory>> Solve() override {
-    IntegrateHooks hooks = input_.hooks;
+    IntegrateHooks hooks;
+    hooks.cancellation = input_.stop->cancellation;
     hooks.observer = &recorder_;
     ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories,
                      Integrate(input_.problem, input_.options, hooks));

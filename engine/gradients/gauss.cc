@@ -77,8 +77,7 @@ class Gauss : public DenseAdjoint {
     // Order 2 q of the sum over steps, above that of lambda itself.
     const int q = GetMethodInfo(backward_.method()).order / 2 + 1;
     sum_ = std::make_unique<GaussSum>(&kernels_, states_.get(), std::move(interpolant),
-                                      GaussLegendre(q),
-                                      StopCheck(input_.hooks.cancellation, input_.deadline));
+                                      GaussLegendre(q), StopCheck(input_.stop));
     return absl::OkStatus();
   }
 

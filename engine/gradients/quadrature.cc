@@ -105,7 +105,7 @@ class Quadrature : public DenseAdjoint {
              std::unique_ptr<DenseStates> states)
       : DenseAdjoint(input, std::move(kernels), std::move(backward), std::move(states),
                      AdjointField::Parts::kLambda),
-        stop_(input.hooks.cancellation, input.deadline) {}
+        stop_(input.stop) {}
 
  private:
   // Where the solve itself has no tolerance.

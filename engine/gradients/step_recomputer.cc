@@ -18,7 +18,7 @@ StepRecomputer::StepRecomputer(const AdjointInput& input, absl::Span<const doubl
     : params_(input.problem.params),
       times_(times),
       stepper_(std::move(stepper)),
-      stop_(input.hooks.cancellation, input.deadline) {}
+      stop_(input.stop) {}
 
 void StepRecomputer::Start(int64_t step, const double* y) {
   evaluations_ += stepper_->rhs_evaluations(0);

@@ -6,7 +6,7 @@ namespace costate {
 
 absl::Status StopCheck::Look(bool cancelled) const {
   if (cancelled) {
-    switch (cancellation_->reason()) {
+    switch (source_->cancellation->reason()) {
       case Cancellation::Reason::kDeadlineExceeded:
         return absl::DeadlineExceededError("deadline passed during the reverse pass");
       case Cancellation::Reason::kShuttingDown:
@@ -17,7 +17,7 @@ absl::Status StopCheck::Look(bool cancelled) const {
     }
     return absl::CancelledError("cancelled during the reverse pass");
   }
-  if (deadline_ != absl::InfiniteFuture() && absl::Now() > deadline_) {
+  if (source_->deadline != absl::InfiniteFuture() && absl::Now() > source_->deadline) {
     return absl::DeadlineExceededError("wall budget spent during the reverse pass");
   }
   return absl::OkStatus();

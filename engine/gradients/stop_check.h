@@ -5,22 +5,21 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
-#include "engine/base/cancellation.h"
+#include "engine/base/stop_source.h"
 
 namespace costate {
 
 // Thread-safety: one thread.
 class StopCheck {
  public:
-  // `cancellation` may be null.
-  StopCheck(const Cancellation* cancellation, absl::Time deadline)
-      : cancellation_(cancellation), deadline_(deadline) {}
+  // `source`, which outlives this, is read each time.
+  explicit StopCheck(const StopSource* source) : source_(source) {}
 
   // Once a step. CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE by the reason of the cancellation;
   // DEADLINE_EXCEEDED past the deadline, for which the clock is read every 64th time.
   absl::Status Poll() {
-    const bool cancelled = cancellation_ != nullptr && cancellation_->cancelled();
+    const Cancellation* cancellation = source_->cancellation;
+    const bool cancelled = cancellation != nullptr && cancellation->cancelled();
     if (!cancelled && calls_++ % kCallsBetweenClockReads != 0) return absl::OkStatus();
     return Look(cancelled);
   }
@@ -29,8 +28,7 @@ class StopCheck {
   static constexpr int64_t kCallsBetweenClockReads = 64;
   absl::Status Look(bool cancelled) const;
 
-  const Cancellation* cancellation_;
-  const absl::Time deadline_;
+  const StopSource* source_;
   int64_t calls_ = 0;
 };
 

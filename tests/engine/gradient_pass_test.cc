@@ -33,7 +33,8 @@ class Passes : public ::testing::Test {
     input_.options = &options_;
     input_.wrt = &wrt_;
     input_.adjoint = &adjoint_;
-    input_.cancellation = &cancellation_;
+    stop_.cancellation = &cancellation_;
+    input_.stop = &stop_;
   }
 
   Simulation simulation_;
@@ -42,6 +43,7 @@ class Passes : public ::testing::Test {
   AdjointOptions adjoint_;
   std::vector<WrtEntry> wrt_;
   Cancellation cancellation_;
+  StopSource stop_;
   PassInput input_;
 };
 
@@ -83,7 +85,7 @@ TEST_F(Passes, CancelledBetweenSolveAndReversePass) {
 }
 
 TEST_F(Passes, WallBudgetSpentBeforeTheReversePass) {
-  input_.deadline = absl::Now() + absl::Milliseconds(20);
+  stop_.deadline = absl::Now() + absl::Milliseconds(20);
   const auto pass = MakeGradientPass(GradientMethod::kBackprop, input_);
   ASSERT_TRUE(pass->Solve().ok());
   absl::SleepFor(absl::Milliseconds(30));

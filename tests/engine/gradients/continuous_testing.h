@@ -57,10 +57,9 @@ class Adjoint {
   Adjoint(GradientMethod method, const Problem& problem, const SolveOptions& options,
           const AdjointOptions& adjoint = {}, const Cancellation* cancellation = nullptr,
           absl::Time deadline = absl::InfiniteFuture())
-      : problem_(problem), options_(options), adjoint_(adjoint) {
+      : problem_(problem), options_(options), adjoint_(adjoint), stop_{cancellation, deadline} {
     AdjointInput input = {.problem = problem_, .options = options_, .adjoint = adjoint_};
-    input.hooks.cancellation = cancellation;
-    input.deadline = deadline;
+    input.stop = &stop_;
     input.want_times = true;
     auto made = MakeAdjointMethod(method, input);
     status_ = made.status();
@@ -88,6 +87,7 @@ class Adjoint {
   const Problem problem_;
   const SolveOptions options_;
   const AdjointOptions adjoint_;
+  const StopSource stop_;
   absl::Status status_;
   std::unique_ptr<AdjointMethod> method_;
   Trajectory trajectory_;

@@ -27,10 +27,12 @@ class Adjoint {
   Adjoint(const MixedProblem& mixed, const SolveOptions& options, GradientMethod method,
           const AdjointOptions& adjoint = {}, const Cancellation* cancellation = nullptr,
           absl::Time deadline = absl::InfiniteFuture())
-      : problem_(mixed.problem()), options_(options), adjoint_(adjoint) {
+      : problem_(mixed.problem()),
+        options_(options),
+        adjoint_(adjoint),
+        stop_{cancellation, deadline} {
     AdjointInput input = {.problem = problem_, .options = options_, .adjoint = adjoint_};
-    input.hooks.cancellation = cancellation;
-    input.deadline = deadline;
+    input.stop = &stop_;
     input.want_times = true;
     options_.return_grid = true;
     method_ = MakeAdjointMethod(method, input).value();
@@ -51,6 +53,7 @@ class Adjoint {
   const Problem problem_;
   SolveOptions options_;
   const AdjointOptions adjoint_;
+  const StopSource stop_;
   std::unique_ptr<AdjointMethod> method_;
   Trajectory trajectory_, alone_;
 };

@@ -137,7 +137,8 @@ TEST(EnsembleBackprop, KeepsItsBudgetAndStops) {
   Cancellation cancellation;
   const AdjointOptions adjoint;
   AdjointInput input = {.problem = problem, .options = e.options, .adjoint = adjoint};
-  input.hooks.cancellation = &cancellation;
+  const StopSource stop = {.cancellation = &cancellation};
+  input.stop = &stop;
   const auto ensemble = MakeEnsembleBackprop(input).value();
   ASSERT_TRUE(ensemble->Solve().ok());
   cancellation.Cancel(Cancellation::Reason::kClientCancelled);

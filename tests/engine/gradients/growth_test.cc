@@ -82,7 +82,7 @@ struct Saddle {
 TEST_F(GrowthTest, OfALinearSystem) {
   const GenericMap<Saddle> field;
   const Recording recording = Record(field, {1, 1}, {1.5, 3}, 10);
-  StopCheck stop(nullptr, absl::InfiniteFuture());
+  StopCheck stop(&kNeverStops);
   const auto growth = EstimateGrowth(field, recording, p_, {{1.0, 1.0}}, &stop);
   ASSERT_TRUE(growth.ok()) << growth.status();
   EXPECT_NEAR(growth->sigma, std::exp(15), 1e-6 * std::exp(15));
@@ -104,7 +104,7 @@ struct Rates {
 TEST_F(GrowthTest, ByLanczosWhereStatesAreMany) {
   const GenericMap<Rates> field;
   const Recording recording = Record(field, std::vector<double>(40, 1.0), {1}, 12);
-  StopCheck stop(nullptr, absl::InfiniteFuture());
+  StopCheck stop(&kNeverStops);
   const auto growth = EstimateGrowth(field, recording, p_, std::vector<double>(40, 1.0), &stop);
   ASSERT_TRUE(growth.ok()) << growth.status();
   EXPECT_NEAR(growth->sigma, std::exp(12), 1e-3 * std::exp(12));

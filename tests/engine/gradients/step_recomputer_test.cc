@@ -58,7 +58,8 @@ TEST(StepRecomputerTest, StopsWhenCancelled) {
   const AdjointOptions adjoint;
   Cancellation cancellation;
   AdjointInput input = {problem, options, adjoint};
-  input.hooks.cancellation = &cancellation;
+  const StopSource stop = {.cancellation = &cancellation};
+  input.stop = &stop;
   auto recomputer = StepRecomputer::Create(input, options.control.grid).value();
   recomputer->Start(0, mixed.y0.data());
   EXPECT_TRUE(recomputer->AdvanceTo(3).ok());

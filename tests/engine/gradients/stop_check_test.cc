@@ -8,7 +8,8 @@ namespace {
 
 absl::StatusCode CodeAfter(Cancellation::Reason reason) {
   Cancellation cancellation;
-  StopCheck stop(&cancellation, absl::InfiniteFuture());
+  const StopSource source = {.cancellation = &cancellation};
+  StopCheck stop(&source);
   EXPECT_TRUE(stop.Poll().ok());
   cancellation.Cancel(reason);
   return stop.Poll().code();
@@ -22,7 +23,8 @@ TEST(StopCheck, SaysWhyItStops) {
 }
 
 TEST(StopCheck, LooksAtTheClockNowAndThen) {
-  StopCheck past(nullptr, absl::InfinitePast());
+  const StopSource source = {.deadline = absl::InfinitePast()};
+  StopCheck past(&source);
   EXPECT_EQ(past.Poll().code(), absl::StatusCode::kDeadlineExceeded);  // at once
   int refused = 0;
   for (int i = 0; i < 1000; ++i) refused += past.Poll().ok() ? 0 : 1;
@@ -31,8 +33,20 @@ TEST(StopCheck, LooksAtTheClockNowAndThen) {
 }
 
 TEST(StopCheck, WithoutLimitsGoesOn) {
-  StopCheck stop(nullptr, absl::InfiniteFuture());
+  StopCheck stop(&kNeverStops);
   for (int i = 0; i < 1000; ++i) ASSERT_TRUE(stop.Poll().ok());
+}
+
+TEST(StopCheck, HeedsWhatItsSourceSaysNow) {
+  Cancellation first, second;
+  StopSource source = {.cancellation = &first};
+  StopCheck stop(&source);
+  first.Cancel(Cancellation::Reason::kClientCancelled);
+  EXPECT_EQ(stop.Poll().code(), absl::StatusCode::kCancelled);
+  source.cancellation = &second;
+  EXPECT_TRUE(stop.Poll().ok());
+  second.Cancel(Cancellation::Reason::kShuttingDown);
+  EXPECT_EQ(stop.Poll().code(), absl::StatusCode::kUnavailable);
 }
 
 }  // namespace

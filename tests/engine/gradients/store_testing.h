@@ -67,9 +67,10 @@ class StoreRun {
       : problem_(problem),
         options_(options),
         adjoint_(adjoint),
+        stop_{.cancellation = cancellation},
         recorder_(options.method, problem.field->num_states(), int64_t{1} << 40) {
     AdjointInput input = {.problem = problem_, .options = options_, .adjoint = adjoint_};
-    input.hooks.cancellation = cancellation;
+    input.stop = &stop_;
     store_ = maker(input).value();
     IntegrateHooks hooks;
     hooks.companions = {store_.get()};
@@ -118,6 +119,7 @@ class StoreRun {
   const Problem problem_;
   const SolveOptions options_;
   const AdjointOptions adjoint_;
+  const StopSource stop_;
   Recorder recorder_;
   std::unique_ptr<StepStore> store_;
   absl::Status status_;
