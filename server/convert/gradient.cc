@@ -54,7 +54,7 @@ void SavedToProto(const GradientResult& result, const ModelIr& ir,
   ArrayToProto({}, {batch, rows, n}, proto->mutable_saved_states());
   ArrayToProto({}, {batch, rows, k}, proto->mutable_saved_outputs());
   for (const GradientResult::PerTrajectory& trajectory : result.trajectories) {
-    // A loss of terminal terms alone has no save times; its value at t1 is no saved value.
+    // The value at t1 of a loss without save times is no saved value.
     const SavedValues none;
     const SavedValues& saved = rows == 0 ? none : trajectory.saved;
     AppendSaved(saved.states, rows * n, proto->mutable_saved_states()->mutable_data());
@@ -85,11 +85,13 @@ void GradientOptionsToProto(const Result& result, Proto* proto) {
   proto->set_method_reason(result.method_reason);
 }
 
-// [B, K], with NaN for trajectories that have none.
+// [B, K], with NaN for trajectories that have none. A loss without save times, of terminal terms
+// and integrals alone, has an empty one.
 void TimeGradientToProto(const GradientResult& result, v1::Array* proto) {
   const int64_t batch = static_cast<int64_t>(result.trajectories.size());
   const int64_t rows = static_cast<int64_t>(result.resolution.options.save.times.size());
   ArrayToProto({}, {batch, rows}, proto);
+  if (rows == 0) return;
   for (const GradientResult::PerTrajectory& trajectory : result.trajectories) {
     AppendSaved(trajectory.times, rows, proto->mutable_data());
   }

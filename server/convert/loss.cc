@@ -1,8 +1,10 @@
 #include "server/convert/loss.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
 #include "server/convert/array.h"
@@ -12,14 +14,24 @@
 namespace costate {
 namespace {
 
-// What the terms of a loss may name.
+// What the terms of a loss may name. Only least squares name anything: a table for other terms, of
+// each of thousands of cotangents, would cost more than the rest of their check.
 struct Channels {
-  Channels(const ModelIr& model, size_t lookups)
-      : ir(model), states(model.states, lookups), outputs(model.outputs, lookups) {}
+  Channels(const ModelIr& model, const v1::Loss& loss) : Channels(model, NumLookups(loss)) {}
 
   const ModelIr& ir;
   TensorIndex states;
   TensorIndex outputs;
+
+ private:
+  Channels(const ModelIr& model, size_t lookups)
+      : ir(model), states(model.states, lookups), outputs(model.outputs, lookups) {}
+
+  static size_t NumLookups(const v1::Loss& loss) {
+    return static_cast<size_t>(
+        std::count_if(loss.terms().begin(), loss.terms().end(),
+                      [](const v1::LossTerm& term) { return term.has_least_squares(); }));
+  }
 };
 
 absl::StatusOr<Channel> ChannelFromProto(const std::string& field, const v1::LeastSquares& proto,
@@ -54,17 +66,21 @@ absl::StatusOr<LeastSquares> LeastSquaresFromProto(const std::string& field,
   return term;
 }
 
-// [rows, columns]; unset gives none.
+// Of the shape that is expected, or without one; unset gives none.
 absl::StatusOr<std::vector<double>> WeightsFromProto(const std::string& field,
-                                                     const v1::Array& proto, int64_t rows,
-                                                     int64_t columns) {
+                                                     const v1::Array& proto,
+                                                     const Shape& expected) {
   std::vector<double> weights = ValuesFromProto(proto);
   const int64_t size = static_cast<int64_t>(weights.size());
-  const std::vector<int64_t> shape(proto.shape().begin(), proto.shape().end());
-  const bool fits = shape.size() < 2 || shape == std::vector<int64_t>{rows, columns};
-  if (size == 0 || (fits && size == rows * columns)) return weights;
-  return FieldError(field, absl::StrCat(size, " elements"),
-                    absl::StrCat("[", rows, ", ", columns, "]: one row per time"));
+  const Shape shape(proto.shape().begin(), proto.shape().end());
+  const bool fits = shape.size() < 2 || shape == expected;
+  if (size == 0 || (fits && size == NumElements(expected))) return weights;
+  const std::string got = shape.size() < 2
+                              ? absl::StrCat(size, " elements")
+                              : absl::StrCat("shape [", absl::StrJoin(shape, ", "), "]");
+  return FieldError(field, got,
+                    absl::StrCat("[", absl::StrJoin(expected, ", "), "]",
+                                 expected.size() == 2 ? ": one row per time" : ""));
 }
 
 absl::StatusOr<Linear> LinearFromProto(const std::string& field, const v1::Linear& proto,
@@ -73,19 +89,19 @@ absl::StatusOr<Linear> LinearFromProto(const std::string& field, const v1::Linea
   term.times = ValuesFromProto(proto.times());
   const int64_t rows = static_cast<int64_t>(term.times.size());
   ASSIGN_OR_RETURN(term.states, WeightsFromProto(field + ".state_weights", proto.state_weights(),
-                                                 rows, ir.num_states()));
+                                                 {rows, ir.num_states()}));
   ASSIGN_OR_RETURN(term.outputs, WeightsFromProto(field + ".output_weights", proto.output_weights(),
-                                                  rows, ir.num_outputs()));
+                                                  {rows, ir.num_outputs()}));
   return term;
 }
 
 absl::StatusOr<Terminal> TerminalFromProto(const std::string& field, const v1::Terminal& proto,
                                            const ModelIr& ir) {
   Terminal term;
-  ASSIGN_OR_RETURN(term.state, WeightsFromProto(field + ".state_weights", proto.state_weights(), 1,
-                                                ir.num_states()));
+  ASSIGN_OR_RETURN(term.state, WeightsFromProto(field + ".state_weights", proto.state_weights(),
+                                                {ir.num_states()}));
   ASSIGN_OR_RETURN(term.output, WeightsFromProto(field + ".output_weights", proto.output_weights(),
-                                                 1, ir.num_outputs()));
+                                                 {ir.num_outputs()}));
   return term;
 }
 
@@ -135,7 +151,7 @@ absl::StatusOr<Loss> LossFromProto(const std::string& field, const v1::Loss& pro
                                    const ModelIr& ir) {
   Loss loss;
   loss.terms.reserve(proto.terms_size());
-  const Channels channels(ir, static_cast<size_t>(proto.terms_size()));
+  const Channels channels(ir, proto);
   for (int i = 0; i < proto.terms_size(); ++i) {
     RETURN_IF_ERROR(
         AddTerm(absl::StrCat(field, ".terms[", i, "]"), proto.terms(i), channels, &loss));

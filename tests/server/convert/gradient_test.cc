@@ -91,6 +91,25 @@ TEST(GradientResultToProto, AddsWhatIsWanted) {
   EXPECT_FALSE(proto.has_saved_times());
 }
 
+// Terminal terms and integrals look at the end alone, which is no save time.
+TEST(GradientResultToProto, HasNoTimesWhereTheLossHasNone) {
+  const std::shared_ptr<const Model> model = ModelOf(kTensorModel);
+  GradientResult result;
+  result.trajectories.resize(2);
+  for (GradientResult::PerTrajectory& trajectory : result.trajectories) {
+    trajectory.times = {7};
+    trajectory.saved.states.assign(5, 1.0);
+    trajectory.saved.outputs.assign(5, 1.0);
+  }
+  v1::ComputeGradientResponse proto;
+  GradientResultToProto(result, {*model, ""}, {.saved = true, .times = true}, &proto);
+  for (const v1::Array* array : {&proto.time_gradient(), &proto.saved_times(),
+                                 &proto.saved_states(), &proto.saved_outputs()}) {
+    EXPECT_TRUE(array->data().empty()) << array->ShortDebugString();
+  }
+  EXPECT_THAT(proto, Partially("time_gradient { shape: [2, 0] }"));
+}
+
 TEST(GradientResultToProto, NamesTangentControlOfTangentsOnly) {
   const std::shared_ptr<const Model> model = ModelOf(kTensorModel);
   GradientResult result;

@@ -82,6 +82,9 @@ TEST(LossFromProto, NamesWhatDoesNotFit) {
             "loss.terms[0].linear.state_weights");
   EXPECT_EQ(field("terms { terminal { state_weights { values: 1 } } }"),
             "loss.terms[0].terminal.state_weights");
+  EXPECT_THAT(
+      std::string(Convert("terms { terminal { state_weights { values: 1 } } }").status().message()),
+      ::testing::EndsWith("got 1 elements, expected [5]"));
 }
 
 TEST(LossFromProto, SaysWhereANameBelongs) {
