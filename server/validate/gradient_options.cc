@@ -2,15 +2,24 @@
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "engine/base/field_error.h"
 #include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 
 namespace costate {
 namespace {
+
+// As ServerInfo has it: "backprop". Clients of all languages take these names.
+std::string NameOf(v1::GradientMethod method) {
+  constexpr absl::string_view kPrefix = "GRADIENT_METHOD_";
+  return absl::AsciiStrToLower(absl::StripPrefix(v1::GradientMethod_Name(method), kPrefix));
+}
 
 bool IsReverse(v1::GradientMethod method) {
   return method >= v1::GRADIENT_METHOD_BACKPROP && method <= v1::GRADIENT_METHOD_GAUSS;
@@ -23,15 +32,13 @@ absl::Status CheckUse(const v1::GradientOptions& options) {
   const bool control = options.tangent_control() != v1::TANGENT_CONTROL_UNSPECIFIED;
   if (control && method != v1::GRADIENT_METHOD_FORWARD) {
     return FieldStatus(absl::StatusCode::kInvalidArgument, "gradient.tangent_control",
-                       absl::StrCat(v1::GradientMethod_Name(method),
-                                    " has no use for it; leave it out, or ask for "
-                                    "GRADIENT_METHOD_FORWARD"));
+                       absl::StrCat("the method ", NameOf(method),
+                                    " has no use for it; leave it out, or use forward"));
   }
   if (options.memory_budget_bytes() == 0 || IsReverse(method)) return absl::OkStatus();
   return FieldStatus(absl::StatusCode::kInvalidArgument, "gradient.memory_budget_bytes",
-                     absl::StrCat(v1::GradientMethod_Name(method),
-                                  " stores no trajectory; leave it out, or ask for "
-                                  "GRADIENT_METHOD_CHECKPOINTED"));
+                     absl::StrCat("the method ", NameOf(method),
+                                  " stores no trajectory; leave it out, or use checkpointed"));
 }
 
 absl::Status CheckMethod(const std::string& field, v1::GradientMethod method) {
@@ -40,9 +47,9 @@ absl::Status CheckMethod(const std::string& field, v1::GradientMethod method) {
   }
   if (method != v1::GRADIENT_METHOD_REVERSIBLE) return absl::OkStatus();
   return FieldStatus(absl::StatusCode::kUnimplemented, field,
-                     "GRADIENT_METHOD_REVERSIBLE needs a reversible solver, and there is none in "
-                     "this version; GRADIENT_METHOD_CHECKPOINTED gives the same exact gradient of "
-                     "the steps in little memory");
+                     "the method reversible needs a reversible solver, and there is none in this "
+                     "version; checkpointed gives the same exact gradient of the steps in little "
+                     "memory");
 }
 
 absl::Status CheckCount(const char* name, int64_t value, int64_t most) {
@@ -56,6 +63,19 @@ absl::Status CheckPositive(const char* name, bool given, double value) {
   if (!given || (value > 0 && std::isfinite(value))) return absl::OkStatus();
   return FieldError(absl::StrCat("gradient.", name), absl::StrCat(value),
                     "a finite number above 0");
+}
+
+// A smaller step moves nothing, and the derivative would be an exact zero.
+absl::Status CheckStep(v1::GradientMethod method, const v1::DifferenceOptions& difference) {
+  constexpr double kLeast = std::numeric_limits<double>::epsilon();
+  if (method != v1::GRADIENT_METHOD_FINITE_DIFFERENCE || !difference.has_step() ||
+      difference.step() >= kLeast) {
+    return absl::OkStatus();
+  }
+  return FieldError("gradient.difference.step", absl::StrCat(difference.step()),
+                    absl::StrCat("a number from ", kLeast,
+                                 " on, the relative spacing of numbers; complex_step takes "
+                                 "smaller ones"));
 }
 
 absl::Status CheckBackward(const v1::BackwardSolve& backward) {
@@ -81,7 +101,7 @@ absl::Status CheckReport(const v1::ReportOptions& report) {
         std::pair<const char*, bool>{"linear_range", report.linear_range()}}) {
     if (!wanted) continue;
     return FieldStatus(absl::StatusCode::kInvalidArgument, absl::StrCat("gradient.report.", name),
-                       "is part of a report, and that is off; set level to LEVEL_BASIC");
+                       "is part of a report, and that is off; ask for a report, or for no checks");
   }
   return absl::OkStatus();
 }
@@ -109,6 +129,7 @@ absl::Status ValidateTangentControl(const std::string& field, v1::TangentControl
 absl::Status ValidateGradientOptions(const v1::GradientOptions& options) {
   RETURN_IF_ERROR(CheckMethod("gradient.method", options.method()));
   RETURN_IF_ERROR(CheckRanges(options));
+  RETURN_IF_ERROR(CheckStep(options.method(), options.difference()));
   return CheckUse(options);
 }
 
@@ -129,6 +150,7 @@ absl::Status ValidateCheckedMethods(const std::vector<v1::GradientMethod>& metho
   for (size_t i = 0; i < methods.size(); ++i) {
     const std::string field = absl::StrCat("methods[", i, "]");
     RETURN_IF_ERROR(CheckMethod(field, methods[i]));
+    RETURN_IF_ERROR(CheckStep(methods[i], options.difference()));
     if (methods[i] != v1::GRADIENT_METHOD_UNSPECIFIED) continue;
     return FieldStatus(absl::StatusCode::kInvalidArgument, field, "missing; name a method");
   }

@@ -1,6 +1,7 @@
 #include "server/validate/gradient_options.h"
 
 #include <string>
+#include <vector>
 
 #include "engine/base/field_error.h"
 #include "tests/server/proto_matchers.h"
@@ -28,7 +29,7 @@ TEST(ValidateGradientOptions, TakesEveryMethodButTheReversibleOne) {
     }
     EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
     EXPECT_EQ(FieldOf(status).value_or(""), "gradient.method");
-    EXPECT_THAT(std::string(status.message()), HasSubstr("GRADIENT_METHOD_CHECKPOINTED"));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("checkpointed gives"));
   }
 }
 
@@ -60,16 +61,32 @@ TEST(ValidateGradientOptions, ChecksRanges) {
   EXPECT_EQ(Field(difference + "difference { step: 1e-4 frozen_grid: true }"), "");
 }
 
+// It would give zero, and no sign that nothing was moved.
+TEST(ValidateGradientOptions, StepsOfDifferencesMoveSomething) {
+  const std::string tiny = " difference { step: 1e-17 }";
+  const absl::Status status = Judge("method: GRADIENT_METHOD_FINITE_DIFFERENCE" + tiny);
+  EXPECT_EQ(FieldOf(status).value_or(""), "gradient.difference.step");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("2.2"));
+  EXPECT_EQ(Field("method: GRADIENT_METHOD_COMPLEX_STEP difference { step: 1e-200 }"), "");
+  const auto check = [&tiny](const std::vector<v1::GradientMethod>& methods) {
+    return ValidateCheckedMethods(methods, FromText<v1::GradientOptions>(tiny));
+  };
+  EXPECT_EQ(FieldOf(check({v1::GRADIENT_METHOD_FINITE_DIFFERENCE})).value_or(""),
+            "gradient.difference.step");
+  EXPECT_TRUE(check({v1::GRADIENT_METHOD_GAUSS, v1::GRADIENT_METHOD_COMPLEX_STEP}).ok());
+}
+
 // What the engine cannot see: that a choice was made whose value is the default.
 TEST(ValidateGradientOptions, RefusesChoicesWithoutUse) {
   absl::Status status =
       Judge("method: GRADIENT_METHOD_BACKPROP tangent_control: TANGENT_CONTROL_FULL");
   EXPECT_EQ(FieldOf(status).value_or(""), "gradient.tangent_control");
-  EXPECT_THAT(std::string(status.message()), HasSubstr("GRADIENT_METHOD_FORWARD"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("the method backprop has no use for it; leave it out, or use forward"));
   for (const char* method : {"GRADIENT_METHOD_FORWARD", "GRADIENT_METHOD_COMPLEX_STEP"}) {
     status = Judge(std::string("memory_budget_bytes: 9 method: ") + method);
     EXPECT_EQ(FieldOf(status).value_or(""), "gradient.memory_budget_bytes");
-    EXPECT_THAT(std::string(status.message()), HasSubstr("GRADIENT_METHOD_CHECKPOINTED"));
+    EXPECT_THAT(std::string(status.message()), HasSubstr("or use checkpointed"));
   }
   EXPECT_EQ(Field("method: GRADIENT_METHOD_GAUSS memory_budget_bytes: 9"), "");
   EXPECT_EQ(Field("method: GRADIENT_METHOD_BACKPROP memory_budget_bytes: 9"), "");
