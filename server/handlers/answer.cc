@@ -1,5 +1,8 @@
 #include "server/handlers/answer.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "absl/strings/str_cat.h"
 #include "server/convert/options.h"
 #include "server/environment.h"
@@ -37,8 +40,9 @@ void TimingToProto(const EngineTiming& engine, CallContext& call, v1::Timing* ti
 absl::Status CheckAnswerFits(const CallContext& call, double bytes, const char* advice) {
   const int64_t limit = call.environment.options().max_message_bytes;
   if (bytes <= static_cast<double>(limit)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(
-      "the answer would have about ", bytes, " bytes, a message at most ", limit, "; ", advice));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the answer would have about ", static_cast<int64_t>(std::min(bytes, 1e18)),
+                   " bytes, a message at most ", limit, "; ", advice));
 }
 
 }  // namespace costate

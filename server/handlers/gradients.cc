@@ -103,6 +103,9 @@ absl::Status CheckRows(const char* field, const v1::Array& array, int64_t column
                     absl::StrCat("[V, ", columns, "]: one row each, of a value per column of wrt"));
 }
 
+constexpr char kFewerTrajectories[] =
+    "use fewer trajectories or columns at once, or leave out saved values and reports";
+
 // How derivatives are asked for, with what the server adds.
 GradientOptions OptionsOf(const CallContext& call, const v1::GradientOptions& proto) {
   GradientOptions options = GradientOptionsFromProto(proto);
@@ -139,8 +142,7 @@ absl::Status FinishGradient(CallContext& call, const Prepared<GradientRequest>& 
                         response);
   response->set_model(prepared.entry->model->resource_name());
   TimingToProto(result->timing, call, response->mutable_timing());
-  return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
-                         "use fewer trajectories or columns, or leave out want_saved and reports");
+  return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()), kFewerTrajectories);
 }
 
 }  // namespace
@@ -153,6 +155,9 @@ absl::StatusOr<Work> ComputeGradient(CallContext& call, const v1::ComputeGradien
   prepared->request.gradient.report = ReportOptionsFromProto(request.gradient().report());
   ASSIGN_OR_RETURN(prepared->request.loss,
                    LossFromProto("loss", request.loss(), prepared->entry->model->ir()));
+  RETURN_IF_ERROR(CheckAnswerFits(
+      call, LeastGradientAnswerBytes(prepared->request, prepared->columns, request.want_saved()),
+      kFewerTrajectories));
   const double cost = prepared->compile_cost + EstimateLossCompileCost(prepared->request.loss) +
                       EstimateGradientCost(prepared->request, prepared->columns);
   return Work{cost,
@@ -272,6 +277,10 @@ absl::StatusOr<Work> CheckGradient(CallContext& call, const v1::CheckGradientReq
   for (const v1::GradientMethod method : MethodsToCheck(request)) {
     check->methods.push_back(GradientMethodFromProto(method));
   }
+  RETURN_IF_ERROR(CheckAnswerFits(
+      call,
+      8.0 * static_cast<double>(check->methods.size()) * static_cast<double>(prepared->columns),
+      "compare fewer methods or columns at once"));
   ASSIGN_OR_RETURN(check->gradient.loss,
                    LossFromProto("loss", request.loss(), prepared->entry->model->ir()));
   const double cost = prepared->compile_cost + EstimateLossCompileCost(check->gradient.loss) +

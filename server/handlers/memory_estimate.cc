@@ -6,6 +6,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/gradient_options.h"
+#include "engine/gradients/loss.h"
 #include "engine/solvers/stepper.h"
 #include "engine/tensor_index.h"
 
@@ -117,14 +118,15 @@ double PassBytes(GradientMethod method, const AdjointOptions& adjoint, const Siz
   return recording;
 }
 
-// What a report keeps beside the gradient: saved values of better solves, figures by column, and
-// the pass of the second method.
+// What a report keeps beside the gradient: saved values of better solves, figures by column, texts,
+// and the pass of the second method.
 double ReportBytes(const GradientRequest& request, const Sizes& sizes, double rows,
                    double columns) {
   const ReportOptions& report = request.gradient.report;
   if (!report.wanted) return 0;
   const double solves = 2 * kDouble * rows * (1 + sizes.states + sizes.outputs);
-  const double figures = 6 * kDouble * sizes.trajectories * columns;
+  constexpr double kTexts = 1024;  // with figures that are no columns
+  const double figures = sizes.trajectories * (6 * kDouble * columns + kTexts);
   const double tangents = TangentBytes(sizes, rows, columns);
   const double passes = report.second_method
                             ? std::max(tangents, RecordingBytes(sizes, request.gradient.adjoint))
@@ -158,6 +160,20 @@ int64_t EstimateGradientBytes(const GradientRequest& request, int64_t columns) {
                  std::min(saved, SavedLimit()) + 2 * std::min(gradients, SavedLimit()) +
                  PassBytes(request.gradient.method, request.gradient.adjoint, sizes, rows, q) +
                  ReportBytes(request, sizes, rows, q));
+}
+
+double LeastGradientAnswerBytes(const GradientRequest& request, int64_t columns, bool want_saved) {
+  constexpr double kStatistics = 16;
+  constexpr double kReport = 400;  // without figures by column, which not every report has
+  const Sizes sizes(request.simulation);
+  double bytes = kStatistics + kDouble * (1 + static_cast<double>(columns));
+  if (request.gradient.report.wanted) bytes += kReport;
+  double values = request.gradient.want_times ? 1 : 0;
+  if (want_saved) values += sizes.states + sizes.outputs;
+  if (values > 0) {
+    bytes += kDouble * values * static_cast<double>(LossTimes(request.loss, false).size());
+  }
+  return sizes.trajectories * bytes;
 }
 
 int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns) {

@@ -17,6 +17,10 @@ int64_t EstimateSolveBytes(const SolveRequest& request, bool streams, int64_t ma
 // The saved values, gradients and answer of all trajectories, and the pass of one of them: stored
 // steps or tangents, by the method. `columns` is the number of elements in wrt.
 int64_t EstimateGradientBytes(const GradientRequest& request, int64_t columns);
+// The least that the answer of ComputeGradient takes, so that one that cannot be sent is refused
+// before the work.
+double LeastGradientAnswerBytes(const GradientRequest& request, int64_t columns, bool want_saved);
+
 int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns);
 
 // The pass of one method after another, and results of all of them.

@@ -94,7 +94,7 @@ absl::Status RowCollector::Save(int64_t trajectory, double t, absl::Span<const d
   if (bytes_ > max_bytes_) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the answer passed the limit of ", max_bytes_,
-                     " bytes of one message; save fewer rows, or use StreamSolve"));
+                     " bytes of one message; save fewer rows, or stream the solve"));
   }
   Rows& rows = rows_[trajectory];
   rows.times.push_back(t);

@@ -53,8 +53,8 @@ absl::Status CheckPredictedSize(const CallContext& call, const v1::SolveRequest&
   const double bytes =
       8.0 * values * rows * static_cast<double>(ExpectBatch(simulation).trajectories);
   return CheckAnswerFits(call, bytes,
-                         "save fewer times, omit states or outputs, or use "
-                         "StreamSolve, which has no such limit");
+                         "save fewer times, leave out states or outputs, or stream the solve, "
+                         "which has no such limit");
 }
 
 absl::StatusOr<SolveResult> RunSolve(CallContext& call, const SolveRequest& solve) {
@@ -87,7 +87,7 @@ absl::Status FinishSolve(CallContext& call, const v1::SolveRequest& request,
   response->set_model(prepared.entry->model->resource_name());
   TimingToProto(timing, call, response->mutable_timing());
   return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
-                         "save fewer rows, leave out the grid, or use StreamSolve");
+                         "save fewer rows, leave out the grid, or stream the solve");
 }
 
 absl::Status FinishStream(CallContext& call, const v1::StreamSolveRequest& request,

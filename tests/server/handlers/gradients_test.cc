@@ -137,7 +137,7 @@ TEST_F(GradientServiceTest, NamesWhatItCannotDo) {
   EXPECT_THAT(ViolatedFields(status), ElementsAre("wrt[0]"));
   status = refuse(terminal + "gradient { method: GRADIENT_METHOD_REVERSIBLE }");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::UNIMPLEMENTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("GRADIENT_METHOD_CHECKPOINTED"));
+  EXPECT_THAT(status.error_message(), HasSubstr("checkpointed gives"));
   status = refuse(terminal + "gradient { method: GRADIENT_METHOD_BACKSOLVE }");
   EXPECT_THAT(ViolatedFields(status), ElementsAre("gradient.backward.rtol"));
   status = refuse(
@@ -149,6 +149,31 @@ TEST_F(GradientServiceTest, NamesWhatItCannotDo) {
       "values: 1 } } } }");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   EXPECT_THAT(status.error_message(), HasSubstr("loss.terms[0]"));
+}
+
+// A hundred thousand reports pass the limit of a message. The solves asked for would not end.
+TEST_F(GradientServiceTest, RefusesAnswersThatCannotBeSentBeforeTheWork) {
+  auto request = With<v1::ComputeGradientRequest>(
+      "loss { terms { terminal { state_weights { values: 1 } } } }");
+  for (int b = 0; b < 200'000; ++b) request.mutable_simulation()->add_t1(1e6);
+  request.mutable_simulation()->mutable_options()->mutable_fixed()->set_step(1e-2);
+  v1::ComputeGradientResponse response;
+  grpc::Status status = server_.gradients().ComputeGradient(&context_, request, &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("leave out saved values and reports"));
+  EXPECT_THAT(status.error_message(), HasSubstr("a message at most 67108864"));
+
+  // q = 1,200,000 in 8 rows.
+  auto check =
+      With<v1::CheckGradientRequest>("loss { terms { terminal { state_weights { values: 1 } } } }");
+  check.mutable_simulation()->mutable_model()->set_text(
+      "param k[1200000]\nstate x = 3\nx' = -k[0]*x\n");
+  for (int i = 0; i < 8; ++i) check.add_methods(v1::GRADIENT_METHOD_FORWARD);
+  grpc::ClientContext context;
+  v1::CheckGradientResponse rows;
+  status = server_.gradients().CheckGradient(&context, check, &rows);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(status.error_message(), HasSubstr("compare fewer methods"));
 }
 
 // L = (2 x(1/2) - 1)^2 / sigma^2 with sigma = 1/2.

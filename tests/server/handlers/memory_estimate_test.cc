@@ -77,10 +77,30 @@ TEST(EstimateGradientBytes, CountsReports) {
   const int64_t without = EstimateGradientBytes(request, 4);
   request.gradient.report.wanted = true;
   const int64_t rows = 4, values = 11;
-  EXPECT_EQ(EstimateGradientBytes(request, 4), without + 2 * 8 * rows * values + 2 * 6 * 8 * 4);
+  EXPECT_EQ(EstimateGradientBytes(request, 4),
+            without + 2 * 8 * rows * values + 2 * (6 * 8 * 4 + 1024));
   const int64_t basic = EstimateGradientBytes(request, 4);
   request.gradient.report.second_method = true;
   EXPECT_GT(EstimateGradientBytes(request, 4), basic + 8 * 10'000) << "stored steps";
+}
+
+// Never more than the answer has: what could be sent is not refused.
+TEST(LeastGradientAnswerBytes, CountsWhatIsCertain) {
+  GradientRequest request = {.simulation = Tensors()};
+  request.simulation.t1.assign(1000, 1.0);
+  Linear linear;
+  linear.times = {1, 0.5, 1, 0.5, 0.25};  // three different ones
+  request.loss.terms.push_back(linear);
+  request.gradient.report.wanted = false;
+  const double plain = LeastGradientAnswerBytes(request, 4, false);
+  EXPECT_GE(plain, 1000 * 8 * (1 + 4));
+  EXPECT_LE(plain, 1000 * (8 * (1 + 4) + 24));
+  EXPECT_EQ(LeastGradientAnswerBytes(request, 4, true) - plain, 1000 * 8 * 3 * 10);
+  request.gradient.want_times = true;
+  EXPECT_EQ(LeastGradientAnswerBytes(request, 4, false) - plain, 1000 * 8 * 3);
+  request.gradient.want_times = false;
+  request.gradient.report.wanted = true;
+  EXPECT_EQ(LeastGradientAnswerBytes(request, 4, false) - plain, 1000 * 400);
 }
 
 TEST(EstimateGradientBytes, DifferencesStoreNoSteps) {

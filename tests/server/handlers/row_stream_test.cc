@@ -102,7 +102,7 @@ TEST(RowCollector, StopsAtItsLimit) {
   EXPECT_EQ(result.trajectories[0].num_reached, 1);
   const absl::Status full = rows.Save(0, 1, std::vector<double>{1, 2}, std::vector<double>(8, 3.0));
   EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(full.message()), HasSubstr("StreamSolve"));
+  EXPECT_THAT(std::string(full.message()), HasSubstr("stream the solve"));
 }
 
 }  // namespace

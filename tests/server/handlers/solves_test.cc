@@ -259,7 +259,7 @@ TEST_F(SolveServiceTest, RefusesAnswersPastTheLimitBeforeItRuns) {
       ->set_data(DoublesToBytes(times));
   const grpc::Status status = Solve(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("StreamSolve"));
+  EXPECT_THAT(status.error_message(), HasSubstr("stream the solve"));
 }
 
 // Rows of steps cannot be foreseen; the solve stops when they pass the limit.
@@ -269,7 +269,7 @@ TEST_F(SolveServiceTest, StopsCollectingRowsAtTheLimit) {
                     "t1: 1e6 options { method: METHOD_EULER fixed { step: "
                     "1e-3 } max_steps: 1000000000 save { every_steps: 1 } }"));
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
-  EXPECT_THAT(status.error_message(), HasSubstr("StreamSolve"));
+  EXPECT_THAT(status.error_message(), HasSubstr("stream the solve"));
 }
 
 // A row has 3 values, in the result and in the answer.
