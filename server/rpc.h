@@ -109,6 +109,10 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   // `this` may be gone when Finish returns.
   void Done(absl::Status status, const CallRecord& record) {
     if (status.ok()) status = SerializeResponse(*response_, response_buffer_);
+    // A slow reader holds the bytes of its answer, not the messages too.
+    request_ = nullptr;
+    response_ = nullptr;
+    arena_.Reset();
     status_ = status;
     record_ = record;
     record_.response_bytes = status.ok() ? static_cast<int64_t>(response_buffer_->Length()) : 0;
@@ -124,8 +128,8 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   const std::shared_ptr<Call> call_;
   const ComputePool::TimePoint arrival_ = std::chrono::steady_clock::now();
   google::protobuf::Arena arena_;
-  Request* const request_;
-  Response* const response_;
+  Request* request_;  // in the arena, until the call is done
+  Response* response_;
   absl::Status status_;
   CallRecord record_;
 };
