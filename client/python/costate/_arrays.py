@@ -45,6 +45,19 @@ def as_vector(value: npt.ArrayLike, field: str) -> FloatArray:
     return array.reshape(-1)
 
 
+def whole(value: Any, field: str, unit: str = "", *, least: int = 1) -> int:
+    """Converts what counts something; 64e6 is as good as 64_000_000, 1.5 is refused."""
+    try:
+        number = int(value)
+        right = number == value and least <= number < 2**63
+    except (TypeError, ValueError, OverflowError):
+        right = False
+    if not right:
+        kind = f"of {unit} " if unit else ""
+        raise invalid(field, f"{value!r} is no whole number {kind}from {least} to 2^63 - 1")
+    return number
+
+
 def to_proto(array: FloatArray) -> Any:
     """Converts doubles of any shape to an Array."""
     if array.ndim == 0:

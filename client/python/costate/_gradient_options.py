@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, TypedDict, Union
 
+import numpy as np
+
 from costate import _proto
-from costate._arrays import invalid
+from costate._arrays import as_floats, invalid, whole
 from costate._options import GRADIENT_METHODS, METHODS, TANGENT_CONTROLS, SimulationArguments
 
 _GradientOptions = _proto.message("GradientOptions")
@@ -143,27 +146,21 @@ def method_to_proto(arguments: Any) -> Any:
         options.tangent_control = TANGENT_CONTROLS.number(control, "tangent_control")
     budget = arguments.get("memory_budget")
     if budget is not None:
-        options.memory_budget_bytes = _whole(budget, "memory_budget", "bytes")
+        options.memory_budget_bytes = whole(budget, "memory_budget", "bytes")
     for name in _WHOLE_NUMBERS:
         value = arguments.get(name)
         if value is not None:
-            setattr(options, name, _whole(value, name))
+            setattr(options, name, whole(value, name))
     _fill_backward(options, arguments.get("backward"))
     _fill_difference(options, arguments.get("difference"))
     return options
 
 
-def _whole(value: Any, field: str, unit: str = "") -> int:
-    number = int(value)
-    if number != value or number < 1:
-        raise invalid(field, f"{value!r} is no whole number {f'of {unit} ' if unit else ''}from 1")
-    return number
-
-
 def _positive(value: float, field: str) -> float:
-    if not value > 0:
-        raise invalid(field, f"{value!r} is not positive")
-    return float(value)
+    number = as_floats(value, field)
+    if number.ndim or not 0 < number < math.inf:
+        raise invalid(field, f"{value!r} is no positive, finite number")
+    return float(number)
 
 
 def _fill_backward(options: Any, backward: Backward | None) -> None:
@@ -200,7 +197,7 @@ def fill_report(options: Any, report: ReportArgument) -> None:
         for name, wanted in checks.items():
             setattr(options.report, name, bool(wanted))
         report = True
-    if not isinstance(report, bool):
+    if not isinstance(report, (bool, np.bool_)):
         raise TypeError(f"report: expected a bool or a costate.Report, not {report!r}")
     options.report.level = _LEVELS["LEVEL_BASIC" if report else "LEVEL_OFF"]
 

@@ -50,6 +50,13 @@ def _check(call: str, arguments: Any, known: Any = SimulationArguments) -> None:
             f"{method!r} is a way to differentiate: gradient_method={method!r}; "
             "`method` says how steps are taken",
         )
+    method = arguments.get("gradient_method")
+    if method and method not in GRADIENT_METHODS and method in METHODS:
+        raise invalid(
+            "gradient_method",
+            f"{method!r} is a way to take steps: method={method!r}; `gradient_method` says how to "
+            "differentiate",
+        )
 
 
 def _loss_info(

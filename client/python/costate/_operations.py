@@ -3,11 +3,13 @@ client. Derivatives are in `_gradients`."""
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from costate import _rpc
+from costate._arrays import whole
 from costate._bind import with_simulation_arguments
-from costate._model import ModelInfo, ModelLike, info_from_proto, source_of
+from costate._model import Model, ModelInfo, ModelLike, info_from_proto, source_of
 from costate._options import (
     SaveAt,
     SimulationArguments,
@@ -29,21 +31,26 @@ _MAX_KNOWN_MODELS = 256
 
 
 class Context:
-    """What calls of one client share: descriptions of models it has seen."""
+    """What calls of one client share: descriptions of models it has seen. For several threads."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._known: dict[Any, ModelInfo] = {}
 
     def known(self, model: ModelLike) -> ModelInfo | None:
-        return model if isinstance(model, ModelInfo) else self._known.get(model)
+        if isinstance(model, ModelInfo):
+            return model
+        return self._known.get(model) if isinstance(model, (Model, str)) else None
 
     def remember(self, model: ModelLike, info: ModelInfo) -> None:
-        while len(self._known) >= _MAX_KNOWN_MODELS:
-            del self._known[next(iter(self._known))]
-        self._known[model] = info
+        with self._lock:
+            while len(self._known) >= _MAX_KNOWN_MODELS:
+                del self._known[next(iter(self._known))]
+            self._known[model] = info
 
     def forget(self, model: ModelLike) -> None:
-        self._known.pop(model, None)
+        with self._lock:
+            self._known.pop(model, None)
 
 
 # Models
@@ -279,6 +286,8 @@ def stream_solve(
         simulation=problem,
         omit_states=not states,
         omit_outputs=not outputs,
-        rows_per_chunk=rows_per_chunk or 0,
+        rows_per_chunk=0
+        if rows_per_chunk is None
+        else min(whole(rows_per_chunk, "rows_per_chunk"), 2**31 - 1),
     )
     return Rpc(_rpc.STREAM_SOLVE, request, simulation.get("timeout"))

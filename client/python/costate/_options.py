@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypedDict, Union
 
@@ -19,6 +18,7 @@ from costate._arrays import (
     invalid,
     named_arrays,
     to_proto,
+    whole,
 )
 from costate._names import unknown_name
 
@@ -149,6 +149,8 @@ timeout : float
 """
 
 SIMULATION_NAMES = tuple(SimulationArguments.__annotations__)
+_INT32_MAX = 2**31 - 1
+_LONGEST_BUDGET = 1e9  # seconds: three decades
 _ADAPTIVE_ONLY = ("rtol", "atol", "controller", "initial_step", "min_step", "max_step")
 
 
@@ -232,15 +234,16 @@ def _options_to_proto(arguments: SimulationArguments, states: Layout | None) -> 
         _fill_adaptive(options.adaptive, arguments, states)
     max_steps, lanes = arguments.get("max_steps"), arguments.get("lanes")
     if max_steps is not None:
-        if max_steps < 1:
-            raise invalid("max_steps", f"{max_steps} is not at least 1")
-        options.max_steps = int(max_steps)
+        options.max_steps = whole(max_steps, "max_steps")
     if lanes is not None:
-        options.lanes = int(lanes)
+        options.lanes = min(whole(lanes, "lanes"), _INT32_MAX)
     wall_budget = arguments.get("wall_budget")
     if wall_budget is not None:
-        if not 0 < wall_budget < math.inf:
-            raise invalid("wall_budget", f"{wall_budget} s is not a positive, finite time")
+        if not 0 < wall_budget <= _LONGEST_BUDGET:
+            raise invalid(
+                "wall_budget",
+                f"{wall_budget} s is no time above 0, and at most {_LONGEST_BUDGET:g} s",
+            )
         options.wall_budget.FromNanoseconds(max(1, round(wall_budget * 1e9)))
     return options
 

@@ -28,6 +28,8 @@ MAX_MESSAGE_BYTES = 64 << 20
 
 _MAX_TRIES = 4
 _FIRST_BACKOFF = 0.1
+# Seconds. gRPC's clock overflows on times not much longer, and the call would end at once.
+_LONGEST_TIMEOUT = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Deadline:
 
     def remaining(self) -> float | None:
         """Seconds left, at least a tick; None without a bound."""
-        if math.isinf(self.seconds):
+        if self.seconds > _LONGEST_TIMEOUT:
             return None
         return max(self._end - time.monotonic(), 1e-3)
 

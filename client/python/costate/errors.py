@@ -21,6 +21,7 @@ __all__ = [
     "DeadlineExceeded",
     "InvalidRequest",
     "Issue",
+    "LimitExceeded",
     "ModelError",
     "NotFound",
     "Overloaded",
@@ -132,6 +133,20 @@ def _rebuild(kind: type[CostateError], args: tuple[Any, ...], state: dict[str, A
     return error
 
 
+# Paths of fields on the wire, by the argument that fills them where its name is another.
+_ARGUMENTS = (
+    (r"simulation\.t[01]\b", "t"),
+    (r"simulation\.initial_state\b", "y0"),
+    (r"simulation\.options\.fixed\b", "dt"),
+    (r"simulation\.options\.save\b", "save_at"),
+    (r"simulation\.options\.adaptive\.(beta\d|safety|min_factor|max_factor)\b", "controller"),
+    (r"gradient\.method\b", "gradient_method"),
+    (r"gradient\.memory_budget_bytes\b", "memory_budget"),
+    (r"gradient\.want_time_gradient\b", "time_gradient"),
+    (r"directions\b", "tangents"),
+)
+
+
 class InvalidRequest(CostateError, ValueError):
     """The request makes no sense: a name, a shape, a range.
 
@@ -153,6 +168,13 @@ class InvalidRequest(CostateError, ValueError):
         return self.violations[0].field if self.violations else ""
 
     @property
+    def argument(self) -> str:
+        """The argument behind the first field where that has another name on the wire, or empty:
+        "dt" for "simulation.options.fixed.step"."""
+        matching = (name for path, name in _ARGUMENTS if re.match(path, self.field))
+        return next(matching, "")
+
+    @property
     def reason(self) -> str:
         """What is wrong with the first field: its value and what is allowed."""
         return self.violations[0].description if self.violations else self.message
@@ -162,7 +184,8 @@ class InvalidRequest(CostateError, ValueError):
         extra = [f"  {v.field}: {v.description}" for v in self.violations[1:]]
         if self.field and self.field not in self.message:
             extra.insert(0, f"  {self.field}: {self.violations[0].description}")
-        return "\n".join([self.message, *extra])
+        hint = f" (the argument `{self.argument}`)" if self.argument else ""
+        return "\n".join([self.message + hint, *extra])
 
 
 class ModelError(InvalidRequest):
@@ -205,10 +228,15 @@ class PermissionDenied(CostateError, PermissionError):
     """The server does not know this client, or refuses it."""
 
 
-class Overloaded(CostateError):
-    """The server is at capacity, or the answer would pass a limit.
+class LimitExceeded(CostateError):
+    """The call needs more than a limit allows: a memory budget, the size of a message, the room on
+    disk. The same call will fail again; the text says what to ask for instead.
+    """
 
-    `retry_after` is set where trying again can help; it was tried a few times already.
+
+class Overloaded(CostateError):
+    """The server is at capacity now. It was tried a few times already; `retry_after` says when to
+    try again.
     """
 
 
@@ -248,7 +276,7 @@ _KINDS: dict[grpc.StatusCode, type[CostateError]] = {
     grpc.StatusCode.NOT_FOUND: NotFound,
     grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
     grpc.StatusCode.UNAUTHENTICATED: PermissionDenied,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Overloaded,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: LimitExceeded,  # Overloaded with a time to come back
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.CANCELLED: Cancelled,
@@ -282,6 +310,8 @@ def from_grpc(error: Any, *, method: str = "", address: str = "") -> CostateErro
             facts["metadata"] = {"reason": detail.reason, **detail.metadata}
         elif isinstance(detail, error_details_pb2.RetryInfo):
             facts["retry_after"] = detail.retry_delay.seconds + detail.retry_delay.nanos * 1e-9
+            if kind is LimitExceeded:
+                kind = Overloaded
         elif isinstance(detail, error_details_pb2.BadRequest):
             violations += [Violation(v.field, v.description) for v in detail.field_violations]
         elif isinstance(detail, _ModelIssues):

@@ -34,7 +34,7 @@ def caught_from(fake, fake_client, *arguments):
         (Code.NOT_FOUND, costate.NotFound, LookupError),
         (Code.PERMISSION_DENIED, costate.PermissionDenied, PermissionError),
         (Code.UNAUTHENTICATED, costate.PermissionDenied, PermissionError),
-        (Code.RESOURCE_EXHAUSTED, costate.Overloaded, Exception),
+        (Code.RESOURCE_EXHAUSTED, costate.LimitExceeded, Exception),
         (Code.UNAVAILABLE, costate.Unavailable, ConnectionError),
         (Code.CANCELLED, costate.Cancelled, Exception),
         (Code.UNIMPLEMENTED, costate.Unimplemented, NotImplementedError),
@@ -207,6 +207,43 @@ def test_gives_up_after_four_tries(fake, fake_client):
     assert caught.value.retry_after == pytest.approx(0.05)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "argument"),
+    [
+        ({"dt": -1.0}, "dt"),
+        ({"t": (0, float("nan"))}, "t"),
+        ({"y0": {"ii": 1.0}}, "y0"),
+        ({"save_at": [1.0, 0.5]}, "save_at"),
+        ({"controller": costate.Controller(safety=2)}, "controller"),
+        ({"rtol": -1.0}, ""),
+        ({"params": {"bb": 1.0}}, ""),
+    ],
+)
+def test_refused_fields_name_their_argument(client, sir, arguments, argument):
+    with pytest.raises(costate.InvalidRequest) as caught:
+        client.solve(sir, **{"t": (0, 1), **arguments})
+    assert caught.value.argument == argument
+    assert ("the argument" in str(caught.value)) == bool(argument)
+    assert argument in str(caught.value)
+
+
+def test_a_limit_is_not_overload(fake, fake_client):
+    text = "the trajectory passes 20000 bytes"
+    error = caught_from(fake, fake_client, Code.RESOURCE_EXHAUSTED, text)
+    assert type(error) is costate.LimitExceeded
+    assert not isinstance(error, costate.Overloaded)
+    assert error.retry_after is None
+    error = caught_from(fake, fake_client, Code.RESOURCE_EXHAUSTED, "at capacity", RETRY)
+    assert type(error) is costate.Overloaded
+
+
+@pytest.mark.parametrize("timeout", [1e9, 1e12, 1e300, float("inf")])
+def test_long_timeouts_do_not_end_at_once(fake, fake_client, timeout):
+    info = _rpc.GET_SERVER_INFO.response_class(info={"version": "1.2.3"})
+    fake.answers[_rpc.GET_SERVER_INFO] = lambda request, context: info
+    assert fake_client.server_info(timeout=timeout).version == "1.2.3"
+
+
 def test_does_not_try_again_where_that_is_no_use(fake, fake_client):
     later = details.RetryInfo(retry_delay=duration_pb2.Duration(seconds=30))
     for code, extra in [
@@ -264,6 +301,17 @@ def test_a_gradient_method_as_method_is_explained(fake_client):
     loss = costate.LeastSquares(output="o", t=[1], values=[1])
     with pytest.raises(costate.InvalidRequest, match="gradient_method='forward'"):
         fake_client.gradient(costate.Model("x"), loss=loss, method="forward")
+
+
+def test_a_method_as_gradient_method_is_explained(fake_client):
+    loss = costate.LeastSquares(output="o", t=[1], values=[1])
+    with pytest.raises(costate.InvalidRequest, match="method='tsit5'"):
+        fake_client.gradient(costate.Model("x"), loss=loss, gradient_method="tsit5")
+
+
+def test_what_is_no_model_is_named(fake_client):
+    with pytest.raises(TypeError, match=r"costate\.Model"):
+        fake_client.describe(["x"])
 
 
 def test_a_closed_client_says_so(fake):

@@ -86,8 +86,9 @@ def test_a_memory_budget_is_kept_or_refused(client, sir, loss):
 
     g = call("checkpointed", 20e3)
     assert 0 < g.stats.peak_stored_bytes <= 20e3
-    with pytest.raises(costate.CostateError, match="bytes"):
+    with pytest.raises(costate.LimitExceeded, match="bytes") as caught:
         call("backprop", 20e3)
+    assert caught.value.retry_after is None
 
 
 def test_time_gradients(client, sir, loss):
@@ -100,6 +101,17 @@ def test_time_gradients(client, sir, loss):
     expected = 2 * (i - COUNTS) / 100 * slope
     np.testing.assert_allclose(g.time_gradient, expected, rtol=1e-5, atol=1e-5)
     assert client.gradient(sir, t=(0, 14), loss=loss, report=False).time_gradient is None
+
+
+@pytest.mark.parametrize("b", [1.66, [1.0, 1.66]])
+def test_time_gradients_where_the_loss_has_no_times(client, sir, b):
+    loss = costate.Terminal(states={"i": 1.0}) + costate.Integral("i")
+    g = client.gradient(
+        sir, t=(0, 14), loss=loss, params={"b": b}, time_gradient=True, want_saved=True
+    )
+    assert g.times.size == 0
+    assert g.time_gradient.shape == (*np.shape(b), 0)
+    assert g.saved["i"].shape == (*np.shape(b), 0)
 
 
 def test_expressions_are_what_they_say(client, sir, loss):
@@ -255,7 +267,7 @@ def test_checkpoints_that_do_not_fit_go_to_the_scratch_directory(tmp_path):
     assert g.stats.disk_bytes >= 50 * 8 * 200
     assert g.stats.peak_stored_bytes <= 64e3
     assert not list(tmp_path.iterdir())
-    with costate.local() as client, pytest.raises(costate.CostateError, match="room on disk"):
+    with costate.local() as client, pytest.raises(costate.LimitExceeded, match="room on disk"):
         client.gradient(wide, **few, **arguments)
 
 

@@ -1,4 +1,5 @@
 import costate
+import numpy as np
 import pytest
 from costate import Backward, Difference, InvalidRequest, Report
 from costate._gradient_options import fill_report, gradient_options_from_proto, method_to_proto
@@ -38,6 +39,10 @@ def test_nothing_asked_for_is_nothing_sent():
         ({"tangent_control": "some"}, "tangent_control"),
         ({"memory_budget": 0}, "memory_budget"),
         ({"memory_budget": 1.5}, "whole number of bytes"),
+        ({"memory_budget": float("nan")}, "memory_budget"),
+        ({"memory_budget": float("inf")}, "memory_budget"),
+        ({"memory_budget": 1e30}, "memory_budget"),
+        ({"memory_budget": "64e6"}, "memory_budget"),
         ({"checkpoints": 0}, "checkpoints"),
         ({"segments": -1}, "segments"),
         ({"checkpoint_every": 2.5}, "checkpoint_every"),
@@ -45,6 +50,8 @@ def test_nothing_asked_for_is_nothing_sent():
         ({"backward": Backward(atol=float("nan"))}, "backward.atol"),
         ({"backward": Backward(method="gauss")}, "backward.method"),
         ({"difference": Difference(step=-1)}, "difference.step"),
+        ({"difference": Difference(step="1")}, "difference.step"),
+        ({"backward": Backward(rtol=float("inf"))}, "backward.rtol"),
     ],
 )
 def test_what_makes_no_sense(arguments, text):
@@ -68,6 +75,7 @@ def test_reports():
         return options.report
 
     assert sent(True).level == LEVELS["LEVEL_BASIC"]
+    assert sent(np.bool_(True)).level == LEVELS["LEVEL_BASIC"]
     assert sent(False).level == LEVELS["LEVEL_OFF"]
     some = sent(Report(growth=True))
     assert some.level == LEVELS["LEVEL_BASIC"]

@@ -76,9 +76,16 @@ def test_limits():
     sent = options(max_steps=7, wall_budget=0.25, return_grid=True, lanes=1)
     assert (sent.max_steps, sent.return_grid, sent.lanes) == (7, True, 1)
     assert sent.wall_budget.ToNanoseconds() == 250_000_000
-    for wrong in [{"max_steps": 0}, {"wall_budget": 0}, {"wall_budget": np.nan}]:
-        with pytest.raises(InvalidRequest):
-            options(**wrong)
+    assert options(max_steps=1e6).max_steps == 1_000_000
+    wrong = {
+        "max_steps": [0, 1.5, np.inf, np.nan, 1e30],
+        "lanes": [0, 0.5, -1],
+        "wall_budget": [0, np.nan, np.inf, 1e300],
+    }
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises(InvalidRequest, match=name):
+                options(**{name: value})
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_cancelling_ends_the_iteration(client, sir):
 
 def test_more_than_a_message_holds(client, sir):
     t = np.linspace(0, 50, 3_000_001)
-    with pytest.raises(costate.Overloaded, match="StreamSolve"):
+    with pytest.raises(costate.LimitExceeded, match="stream the solve"):
         client.solve(sir, t=(0, 50), save_at=t)
     count = 0
     for chunk in client.stream_solve(sir, t=(0, 50), save_at=t):
