@@ -51,7 +51,7 @@ class AdaptiveIntegral {
     RETURN_IF_ERROR(stop->Poll());
     Estimate(from, to);
     const double share = std::ldexp(1.0, -halvings);
-    if (halvings == kMaxHalvings || Error(mu) <= share) {
+    if (halvings == kMaxHalvings || !(Error(mu) > share)) {  // halves do not mend a NaN
       for (size_t j = 0; j < kronrod_.size(); ++j) mu[j] += kronrod_[j];
       return absl::OkStatus();
     }
