@@ -47,14 +47,15 @@ class CotangentSweep {
  public:
   static constexpr bool kShared = Primal::kLanes == 1;
 
+  // Without a kernel the sweep is not to be run, and holds no memory.
   CotangentSweep(Kernel vjp, int64_t num_states, int64_t num_params)
       : vjp_(std::move(vjp)),
-        n_(num_states),
-        m_(num_params),
-        count_(num_states * V),
+        n_(vjp_ ? num_states : 0),
+        m_(vjp_ ? num_params : 0),
+        count_(n_ * V),
         c_state_(kRows<T> * count_),
         c_k_(count_),
-        c_param_(num_params * V),
+        c_param_(m_ * V),
         end_(count_),
         dense_(kRows<T> * count_),
         scratch_(vjp_.scratch_size()) {}

@@ -26,11 +26,12 @@ namespace costate::rk {
 template <typename T, int W>
 class TangentSweep {
  public:
+  // Without a kernel the sweep is not to be run, and holds no memory.
   TangentSweep(Kernel jvp, int64_t num_states)
       : jvp_(std::move(jvp)),
-        n_(num_states),
-        d_k_(kRows<T> * num_states * W),
-        d_stage_(num_states * W),
+        n_(jvp_ ? num_states : 0),
+        d_k_(kRows<T> * n_ * W),
+        d_stage_(n_ * W),
         scratch_(jvp_.scratch_size()) {}
 
   struct Seeds {

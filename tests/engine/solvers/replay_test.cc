@@ -1,5 +1,7 @@
 // Derivatives of recorded steps, against two witnesses that share no code with the replay: complex
 // step differentiation of an independent Runge-Kutta step over std::complex, and transposition.
+#include <malloc.h>
+
 #include <complex>
 #include <cstdint>
 #include <memory>
@@ -321,6 +323,43 @@ INSTANTIATE_TEST_SUITE_P(All, ReplayTest,
                            return std::string(GetMethodInfo(std::get<0>(info.param)).name) + "_W" +
                                   std::to_string(std::get<1>(info.param));
                          });
+
+// A field of which only the size is looked at.
+class Vast : public DifferentiableMap {
+ public:
+  static constexpr int64_t kSize = 1 << 20;
+  int64_t num_states() const override { return kSize; }
+  int64_t num_params() const override { return 0; }
+  int64_t num_values() const override { return kSize; }
+  int simd_lanes() const override { return 8; }
+  absl::StatusOr<Kernel> Get(MapKernel /*kind*/, int lanes) const override {
+    return Kernel(&Nothing, nullptr, nullptr, lanes, 0);
+  }
+
+ private:
+  static void Nothing(const void*, const double* const*, double* const*, double*) {}
+};
+
+// One cotangent at a time needs no room for blocks of 8 tangents and cotangents.
+TEST(StepReplay, HoldsOnlyWhatItsUseNeeds) {
+  const auto held = [] {
+    const struct mallinfo2 info = mallinfo2();
+    return static_cast<int64_t>(info.uordblks + info.hblkhd);
+  };
+  const int64_t without = held();
+  const std::vector<double> seen(1 << 20);
+  if (held() - without < 8 << 20) GTEST_SKIP() << "this allocator does not say what it holds";
+  const Vast field;
+  const auto bytes = [&](const ReplayUse& use) {
+    const int64_t before = held();
+    const auto replay = MakeStepReplay(Method::kTsit5, field, use);
+    EXPECT_TRUE(replay.ok());
+    return held() - before;
+  };
+  constexpr int64_t kVector = Vast::kSize * 8;
+  EXPECT_LE(bytes({.tangents = false, .cotangents = true}), 30 * kVector);
+  EXPECT_GE(bytes({.tangents = true, .cotangents = false}), 8 * kVector);
+}
 
 }  // namespace
 }  // namespace costate
