@@ -39,6 +39,15 @@ absl::Status AsStatus(const Termination& termination) {
   return absl::CancelledError("cancelled during the reverse pass");
 }
 
+absl::Status OutOfSteps(double t, int64_t max_steps) {
+  Termination end;
+  end.reason = Reason::kMaxSteps;
+  end.t = t;
+  end.detail = absl::StrCat("its ", max_steps, " steps reached t = ", t,
+                            "; allow more steps, or loosen the tolerances");
+  return BackwardFailure(end);
+}
+
 // The two steps accepted last.
 class LastSteps : public StepCompanion {
  public:
@@ -127,6 +136,7 @@ void BackwardSolve::SetGrid(double from, double to) {
 
 absl::Status BackwardSolve::Run(const VectorField& field, double from, double to,
                                 std::vector<double>* state, StepCompanion* companion) {
+  if (steps_left_ <= 0) return OutOfSteps(from, input_.options.max_steps);
   Problem problem;
   problem.field = &field;
   problem.t0 = absl::MakeConstSpan(&from, 1);
@@ -148,7 +158,6 @@ absl::Status BackwardSolve::Run(const VectorField& field, double from, double to
   accepted_ += trajectory.stats.accepted_steps;
   rejected_ += trajectory.stats.rejected_steps;
   steps_left_ -= trajectory.stats.accepted_steps + trajectory.stats.rejected_steps;
-  steps_left_ = std::max<int64_t>(steps_left_, 1);
   RETURN_IF_ERROR(AsStatus(trajectory.termination));
   // An interval crossed in one step says nothing against a longer one.
   const bool cut = trajectory.stats.accepted_steps == 1 && trajectory.stats.rejected_steps == 0;

@@ -107,6 +107,26 @@ TEST(BackwardSolve, ToleranceMakesFixedStepsAdaptive) {
             absl::StatusCode::kInvalidArgument);
 }
 
+// However many intervals a run has.
+TEST(BackwardSolve, StepsOfAllIntervalsCount) {
+  Setting setting;
+  setting.options.control.kind = StepControl::Kind::kFixed;
+  setting.options.control.fixed_step = 0.25;
+  setting.options.max_steps = 3;
+  auto solve = BackwardSolve::Create(setting.input());
+  ASSERT_TRUE(solve.ok());
+  std::vector<double> state = {1.0};
+  solve->Begin({1e-9});
+  for (const double from : {2.0, 1.75, 1.5}) {
+    EXPECT_TRUE(solve->Run(setting.field, from, from - 0.25, &state).ok()) << from;
+  }
+  const absl::Status fourth = solve->Run(setting.field, 1.25, 1.0, &state);
+  EXPECT_EQ(BackwardEnd(fourth), Termination::Reason::kMaxSteps) << fourth;
+  EXPECT_THAT(std::string(fourth.message()), ::testing::HasSubstr("3 steps"));
+  solve->Begin({1e-9});
+  EXPECT_TRUE(solve->Run(setting.field, 1.25, 1.0, &state).ok());
+}
+
 // With one element out of control, the steps are those of the others alone.
 TEST(BackwardSolve, InfiniteToleranceLeavesAnElementOut) {
   Setting setting;
