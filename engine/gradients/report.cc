@@ -18,11 +18,11 @@ constexpr double kMostDigits = 17;  // of a double, where the error is exactly z
 std::string Figure(double x) { return absl::StrFormat("%.2g", x); }
 std::string Percent(double x) { return absl::StrFormat("%.0f %%", 100 * x); }
 
-// |p * x|
+// |p * x|, without overflow or underflow of the squares.
 double ScaledNorm(const std::vector<double>& p, const std::vector<double>& x) {
-  double sum = 0;
-  for (size_t j = 0; j < x.size(); ++j) sum += p[j] * x[j] * p[j] * x[j];
-  return std::sqrt(sum);
+  double norm = 0;
+  for (size_t j = 0; j < x.size(); ++j) norm = std::hypot(norm, p[j] * x[j]);
+  return norm;
 }
 
 bool AllFinite(const std::vector<double>& x) {
@@ -154,7 +154,7 @@ class Judgement {
 
   void Advise(std::string advice) { report_.advice.push_back(std::move(advice)); }
 
-  // "rtol 1e-05 (now 0.001)"; empty with fixed steps.
+  // "rtol=1e-05 (now 0.001)"; with fixed steps, "half the step size".
   std::string Tighter(double rtol) const {
     if (std::isnan(context_.rtol)) return "half the step size";
     return absl::StrCat("rtol=", Figure(rtol), " (now ", Figure(context_.rtol), ")");
@@ -171,7 +171,7 @@ class Judgement {
       report_.summary = absl::StrCat("the state solved backwards is off by ",
                                      Figure(report_.reconstruction_error),
                                      " tolerances (more than ", Figure(limit_.reconstruction),
-                                     "), so the gradient belongs to ", "another trajectory.");
+                                     "), so the gradient belongs to another trajectory.");
       AdviseAgainstBacksolve();
       return true;
     }
@@ -181,7 +181,7 @@ class Judgement {
           "Look at the loss and the saved values for NaN and overflow; a shorter span shows "
           "where it begins.");
       if (IsAdjoint(context_.method)) {
-        Advise("Try method='forward': where tangents overflow is seen step by step.");
+        Advise("Try gradient_method='forward': where tangents overflow is seen step by step.");
       }
       return true;
     }
@@ -190,8 +190,8 @@ class Judgement {
 
   void AdviseAgainstBacksolve() {
     Advise(
-        "Use method='checkpointed' or 'backprop', which go back over the steps that were "
-        "taken, or 'interpolating' or 'gauss', which keep the state.");
+        "Use gradient_method='checkpointed' or 'backprop', which go back over the steps that "
+        "were taken, or 'interpolating' or 'gauss', which keep the state.");
   }
 
   void AdviseOnEarlyEnd() {
@@ -244,8 +244,8 @@ class Judgement {
         Figure(report_.tangent_error_max), "): the gradient is off by the order of ",
         Percent(std::min(TangentError(), 1.0)), " or more.");
     Advise(
-        "Use method='forward' with tangent_control='full', which puts the tangents under the "
-        "same tolerance.");
+        "Use gradient_method='forward' with tangent_control='full', which puts the tangents under "
+        "the same tolerance.");
     Advise(absl::StrCat("Or tighten: ", Tighter(context_.rtol / 100), "."));
     if (report_.refinement_difference.empty() || report_.second_method_difference.empty()) {
       Advise(
@@ -304,7 +304,7 @@ class Judgement {
                         ", where accuracy sets the step, and check again."));
     Advise("The problem is stiff at this tolerance: an implicit method suits it better.");
     if (!report_.tangents_controlled) {
-      Advise("Use method='forward' with tangent_control='full'.");
+      Advise("Use gradient_method='forward' with tangent_control='full'.");
     }
     return Verdict::kStabilityLimited;
   }
@@ -325,7 +325,7 @@ class Judgement {
                                    Percent(report_.cosine_uncertainty), "; ", ErrorText(), ".");
     Advise(absl::StrCat("Solve with ", Tighter(context_.rtol / 10), "."));
     if (!report_.tangents_controlled && !std::isnan(context_.rtol)) {
-      Advise("Use method='forward' with tangent_control='full'.");
+      Advise("Use gradient_method='forward' with tangent_control='full'.");
     }
     return Verdict::kRough;
   }

@@ -234,6 +234,54 @@ TEST(Judge, ADirectionalDifferenceThatIsOffRaisesTheError) {
   EXPECT_NEAR(report.scaled_error, 5e-6, 1e-15);
 }
 
+// A loss in other units is judged alike, however large or small those are.
+TEST(Judge, UnitsOfTheLossDoNotMatter) {
+  for (const double unit : {1e-200, 1e200}) {
+    ReportContext context = Context();
+    GradientReport report = Clean();
+    for (std::vector<double>* figures :
+         {&context.gradient, &report.noise_floor, &report.refinement_difference}) {
+      for (double& x : *figures) x *= unit;
+    }
+    Judge(context, &report);
+    EXPECT_EQ(report.verdict, Verdict::kGood) << unit;
+    EXPECT_THAT(report.scaled_norm, DoubleEq(5 * unit));
+    EXPECT_NEAR(report.cosine_uncertainty, 1e-6, 1e-15);
+  }
+}
+
+// `method` is the solver's; every advice that names another gradient method names its argument.
+TEST(Judge, AdviceCallsTheArgumentByItsName) {
+  std::vector<std::string> advice;
+  const auto collect = [&](auto change) {
+    ReportContext context = Context();
+    context.method = GradientMethod::kBacksolve;
+    GradientReport report = Clean();
+    report.tangents_controlled = false;
+    change(context, report);
+    Judge(context, &report);
+    advice.insert(advice.end(), report.advice.begin(), report.advice.end());
+  };
+  collect([](ReportContext& c, GradientReport&) { c.gradient[0] = kNotComputed; });
+  collect(
+      [](ReportContext& c, GradientReport&) { c.termination = Termination::Reason::kMaxSteps; });
+  collect([](ReportContext&, GradientReport& r) { r.reconstruction_error = 1e6; });
+  collect([](ReportContext&, GradientReport& r) { r.tangent_error_quantile90 = 1e6; });
+  collect([](ReportContext&, GradientReport& r) { r.refinement_difference = {0.3, 0.2}; });
+  collect([](ReportContext&, GradientReport& r) {
+    r.refinement_difference.clear();
+    r.stiffness_share = 1;
+  });
+  int named = 0;
+  for (const std::string& text : advice) {
+    const size_t at = text.find("method='");
+    if (at == std::string::npos) continue;
+    ++named;
+    EXPECT_TRUE(at >= 9 && text.substr(at - 9, 9) == "gradient_") << text;
+  }
+  EXPECT_GE(named, 6);
+}
+
 TEST(Judge, AdviceNamesValues) {
   GradientReport report = Clean();
   report.growth = 1e8;
