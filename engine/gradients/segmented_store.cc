@@ -13,6 +13,7 @@
 #include "engine/gradients/counted_vector.h"
 #include "engine/gradients/step_recomputer.h"
 #include "engine/gradients/step_store.h"
+#include "engine/gradients/stop_check.h"
 
 namespace costate {
 namespace {
@@ -172,7 +173,7 @@ class SegmentedStore : public StepStore {
     const int64_t longest = LongestSegment();
     const int64_t bytes = MemoryBytes() + longest * StepBytes();
     if (bytes <= budget_) return absl::OkStatus();
-    const std::optional<int64_t> segments = SegmentsThatFit();
+    ASSIGN_OR_RETURN(const std::optional<int64_t> segments, SegmentsThatFit());
     return absl::ResourceExhaustedError(absl::StrCat(
         "a memory budget of ", budget_, " bytes does not hold the longest of ", segments_,
         " segments, ", longest, " steps of ", StepBytes(),
@@ -199,9 +200,11 @@ class SegmentedStore : public StepStore {
            longest * StepBytes();
   }
 
-  // The first that fits of numbers that grow by an eighth.
-  std::optional<int64_t> SegmentsThatFit() const {
+  // The first that fits of numbers that grow by an eighth. Each is a walk over all steps.
+  absl::StatusOr<std::optional<int64_t>> SegmentsThatFit() const {
+    StopCheck stop(input_.stop);
     for (int64_t k = 1; k <= 4 * num_steps(); k += std::max<int64_t>(1, k / 8)) {
+      RETURN_IF_ERROR(stop.Poll());
       if (BytesFor(k) <= budget_) return k;
     }
     return std::nullopt;
