@@ -29,7 +29,7 @@ absl::StatusOr<TangentResult> SolveWithTangents(const Problem& problem, const So
                                                 const IntegrateHooks& hooks) {
   RETURN_IF_ERROR(CheckSeeds(problem, seeds));
   ASSIGN_OR_RETURN(std::unique_ptr<TangentCompanion> companion,
-                   TangentCompanion::Create(problem, options, seeds, control));
+                   TangentCompanion::Create(problem, options, seeds, control, hooks.cancellation));
   IntegrateHooks with_tangents = hooks;
   with_tangents.companions.push_back(companion.get());
   ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories,

@@ -14,16 +14,6 @@ namespace costate {
 namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-constexpr size_t kFewSteps = 50;  // below it the quantile is the maximum
-
-// The 90 % quantile, reordering `values`.
-double Quantile90(std::vector<double>& values) {
-  if (values.empty()) return 0;
-  if (values.size() < kFewSteps) return *std::max_element(values.begin(), values.end());
-  const auto at = values.begin() + (values.size() * 9) / 10;
-  std::nth_element(values.begin(), at, values.end());
-  return *at;
-}
 
 struct LaneArrays {
   const double *state, *next, *weight, *error;  // [n][W]
@@ -54,37 +44,37 @@ void SquaredNorms(const double* arrays, int64_t n, double* sum) {
 }  // namespace
 
 TangentCompanion::TangentCompanion(const Problem& problem, const SolveOptions& options,
-                                   const TangentSeeds& seeds, TangentControl control)
+                                   const TangentSeeds& seeds, TangentControl control,
+                                   const Cancellation* cancellation)
     : problem_(problem),
       options_(options),
-      control_(control),
       n_(problem.field->num_states()),
       columns_(seeds.num_columns),
       fsal_(GetMethodInfo(options.method).fsal),
       has_error_(options.control.kind == StepControl::Kind::kAdaptive &&
                  GetMethodInfo(options.method).error_order > 0),
       judges_(has_error_ && control == TangentControl::kFull),
-      scale_(seeds.scale) {}
+      scale_(seeds.scale),
+      watch_(cancellation, options.wall_budget) {}
 
 absl::StatusOr<std::unique_ptr<TangentCompanion>> TangentCompanion::Create(
     const Problem& problem, const SolveOptions& options, const TangentSeeds& seeds,
-    TangentControl control) {
+    TangentControl control, const Cancellation* cancellation) {
   std::unique_ptr<TangentCompanion> companion(
-      new TangentCompanion(problem, options, seeds, control));
+      new TangentCompanion(problem, options, seeds, control, cancellation));
   RETURN_IF_ERROR(companion->Init(seeds));
   return companion;
 }
 
 absl::Status TangentCompanion::Init(const TangentSeeds& seeds) {
+  const SaveAt& save = options_.save;
+  const bool at_times = save.kind == SaveAt::Kind::kTimes;
+  RETURN_IF_ERROR(CheckRoom(at_times ? static_cast<int64_t>(save.times.size()) : 1));
   for (int64_t column = 0; column < columns_; column += lanes_) {
     RETURN_IF_ERROR(MakeBlock(seeds, column));
   }
   interpolated_.resize(n_ * lanes_);
-  const SaveAt& save = options_.save;
-  if (save.kind == SaveAt::Kind::kTimes) {
-    RETURN_IF_ERROR(CheckRoom(static_cast<int64_t>(save.times.size())));
-    tangents_.reserve(save.times.size() * n_ * columns_);
-  }
+  if (at_times) tangents_.reserve(save.times.size() * n_ * columns_);
   return SaveStart(seeds);
 }
 
@@ -155,7 +145,14 @@ absl::Status TangentCompanion::SaveStart(const TangentSeeds& seeds) {
 }
 
 absl::Status TangentCompanion::CheckRoom(int64_t rows) const {
-  const double bytes = 8.0 * static_cast<double>(rows) * n_ * columns_;
+  const MethodInfo& info = GetMethodInfo(options_.method);
+  // A column's vectors in a block, and the derivatives and state of the stages in its replay.
+  const int64_t vectors =
+      3 + (has_error_ ? 1 : 0) + (fsal_ ? 2 : 0) + info.stages + info.extra_stages + 1;
+  const double own = static_cast<double>(n_) * static_cast<double>(vectors) +
+                     static_cast<double>(problem_.field->num_params());
+  const double saved = static_cast<double>(rows) * static_cast<double>(n_);
+  const double bytes = 8.0 * static_cast<double>(columns_) * (own + saved);
   if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat("tangents of ", columns_, " columns at ", rows, " saved times need ", bytes,
@@ -169,11 +166,18 @@ bool TangentCompanion::IsLast(const StepRecord& step) const {
   return step.t_next == problem_.t1[0];
 }
 
+bool TangentCompanion::Stopped() {
+  if (!stopped_.has_value()) stopped_ = watch_.Poll();
+  return stopped_.has_value();
+}
+
 double TangentCompanion::Try(const StepRecord& step) {
   const bool first = IsFirst(step);
   const bool last = IsLast(step);
   double largest = 0;
   for (Block& block : blocks_) {
+    // The driver looks before every step.
+    if (&block != &blocks_.front() && Stopped()) return std::numeric_limits<double>::infinity();
     for (int w = 0; w < lanes_; ++w) {
       block.d_t[w] = first ? block.t0[w] : 0.0;
       block.d_h[w] = (first ? -block.t0[w] : 0.0) + (last ? block.t1[w] : 0.0);
@@ -239,14 +243,17 @@ double TangentCompanion::TrialError(const StepRecord& step, const double* /*y_ne
 absl::Status TangentCompanion::Accept(const StepRecord& step, const double* y_new,
                                       absl::Span<const double> saved_theta) {
   if (!judges_) tried_ratio_ = Try(step);
-  if (has_error_) ratios_.push_back(tried_ratio_);
+  if (stopped_.has_value()) return absl::OkStatus();  // so will the driver
+  if (has_error_) ratios_.Add(tried_ratio_);
   MeasureAmplification(step, y_new);
   if (options_.save.kind == SaveAt::Kind::kSteps) {
     RETURN_IF_ERROR(CheckRoom(rows_ + static_cast<int64_t>(saved_theta.size())));
   }
   if (options_.save.kind != SaveAt::Kind::kEnd) {
     for (const double theta : saved_theta) {
-      if (theta > 0) SaveRow(step, theta);
+      if (theta <= 0) continue;
+      if (Stopped()) return absl::OkStatus();
+      SaveRow(step, theta);
     }
   }
   for (Block& block : blocks_) {
@@ -283,6 +290,10 @@ void TangentCompanion::CopyOut(const Block& block, const std::vector<double>& la
 
 TangentResult TangentCompanion::Take(Trajectory trajectory) && {
   TangentResult result;
+  if (stopped_.has_value()) {  // even if the driver came to another end before it looked
+    const Termination end = std::move(trajectory.termination);
+    trajectory.termination = StopTermination(*stopped_, end.t, end.step);
+  }
   const bool reached = trajectory.termination.reason == Termination::Reason::kReachedEnd;
   result.terminal_state.assign(n_, kNaN);
   result.terminal.assign(n_ * columns_, kNaN);
@@ -298,13 +309,9 @@ TangentResult TangentCompanion::Take(Trajectory trajectory) && {
   }
   result.stats.amplification = amplification_;
   result.stats.amplification_time = amplification_time_;
-  if (!ratios_.empty()) {
-    result.stats.max_error_ratio = *std::max_element(ratios_.begin(), ratios_.end());
-    const auto above =
-        std::count_if(ratios_.begin(), ratios_.end(), [](double r) { return r > 1; });
-    result.stats.share_above_one = static_cast<double>(above) / static_cast<double>(ratios_.size());
-    result.stats.error_ratio_quantile90 = Quantile90(ratios_);
-  }
+  result.stats.max_error_ratio = ratios_.max();
+  result.stats.share_above_one = ratios_.share_above_one();
+  result.stats.error_ratio_quantile90 = ratios_.Quantile90();
   result.trajectory = std::move(trajectory);
   return result;
 }

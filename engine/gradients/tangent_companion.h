@@ -4,13 +4,16 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "engine/gradients/error_ratios.h"
 #include "engine/gradients/forward.h"
 #include "engine/solvers/integrate.h"
 #include "engine/solvers/stepper.h"
+#include "engine/solvers/stop_watch.h"
 
 namespace costate {
 
@@ -19,11 +22,12 @@ namespace costate {
 // Thread-safety: one thread.
 class TangentCompanion : public StepCompanion {
  public:
-  // `problem`, `options` and `seeds` must outlive the companion; B is 1.
-  static absl::StatusOr<std::unique_ptr<TangentCompanion>> Create(const Problem& problem,
-                                                                  const SolveOptions& options,
-                                                                  const TangentSeeds& seeds,
-                                                                  TangentControl control);
+  // `problem`, `options` and `seeds` must outlive the companion; B is 1. `cancellation` may be
+  // null; it and the wall budget are looked at between blocks, of which a step may have many.
+  // RESOURCE_EXHAUSTED when columns and saved tangents would pass limits::kMaxSavedBytes.
+  static absl::StatusOr<std::unique_ptr<TangentCompanion>> Create(
+      const Problem& problem, const SolveOptions& options, const TangentSeeds& seeds,
+      TangentControl control, const Cancellation* cancellation = nullptr);
 
   absl::Status Begin(double t0, const double* y0) override;
   double TrialError(const StepRecord& step, const double* y_new) override;
@@ -51,13 +55,16 @@ class TangentCompanion : public StepCompanion {
   };
 
   TangentCompanion(const Problem& problem, const SolveOptions& options, const TangentSeeds& seeds,
-                   TangentControl control);
+                   TangentControl control, const Cancellation* cancellation);
   absl::Status Init(const TangentSeeds& seeds);
   absl::Status MakeBlock(const TangentSeeds& seeds, int64_t first_column);
   absl::Status SaveStart(const TangentSeeds& seeds);
   absl::Status CheckRoom(int64_t rows) const;
 
-  // Tangents of the tried step in all blocks; the largest error ratio over columns.
+  bool Stopped();
+
+  // Tangents of the tried step in all blocks; the largest error ratio over columns. Infinite, with
+  // blocks left out, when stopped.
   double Try(const StepRecord& step);
   double ErrorRatio(const Block& block) const;
   void MeasureAmplification(const StepRecord& step, const double* y_new);
@@ -68,7 +75,6 @@ class TangentCompanion : public StepCompanion {
 
   const Problem& problem_;
   const SolveOptions& options_;
-  const TangentControl control_;
   const int64_t n_;
   const int64_t columns_;
   const bool fsal_;
@@ -79,13 +85,15 @@ class TangentCompanion : public StepCompanion {
   std::vector<double> interpolated_;  // [n][W]
   bool slope_known_ = false;          // Block::slope holds
   double tried_ratio_ = 0;
-  std::vector<double> ratios_;  // of accepted steps
-  std::vector<double> scale_;   // [C]
+  ErrorRatios ratios_;         // of accepted steps
+  std::vector<double> scale_;  // [C]
   double amplification_ = 0;
   double amplification_time_ = 0;
-  int64_t rows_ = 0;                // saved so far
-  std::vector<double> tangents_;    // [rows, n, C]
-  std::vector<double> last_state_;  // [n]
+  StopWatch watch_;
+  std::optional<Termination::Reason> stopped_;  // then tangents are not whole any more
+  int64_t rows_ = 0;                            // saved so far
+  std::vector<double> tangents_;                // [rows, n, C]
+  std::vector<double> last_state_;              // [n]
 };
 
 }  // namespace costate

@@ -1,6 +1,7 @@
 #include "engine/solvers/lane.h"
 
 #include "absl/strings/str_cat.h"
+#include "engine/solvers/stop_watch.h"
 
 namespace costate {
 namespace {

@@ -83,8 +83,6 @@ struct Lane {
   Termination ReachedEnd() const;
 };
 
-Termination StopTermination(Termination::Reason reason, double t, int64_t step);
-
 }  // namespace costate
 
 #endif  // COSTATE_ENGINE_SOLVERS_LANE_H_

@@ -65,6 +65,9 @@ class StopWatch {
   int calls_left_ = 1;  // until the next
 };
 
+// The end of a trajectory at (t, step) for one of these reasons.
+Termination StopTermination(Termination::Reason reason, double t, int64_t step);
+
 }  // namespace costate
 
 #endif  // COSTATE_ENGINE_SOLVERS_STOP_WATCH_H_

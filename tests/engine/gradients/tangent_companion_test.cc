@@ -101,5 +101,102 @@ TEST(TangentControl, TheWorstColumnDecides) {
   EXPECT_EQ(mixed.result.terminal[11 + 9], large.result.terminal[1]);
 }
 
+// HiddenTangent, which cancels after a number of blocks of tangents.
+class CancelsItself : public DifferentiableMap {
+ public:
+  CancelsItself(Cancellation* cancellation, int64_t* calls_left)
+      : context_{inner_.Get(MapKernel::kTangentBlock, inner_.simd_lanes()).value(), cancellation,
+                 calls_left} {}
+  int64_t num_states() const override { return inner_.num_states(); }
+  int64_t num_params() const override { return inner_.num_params(); }
+  int64_t num_values() const override { return inner_.num_values(); }
+  int simd_lanes() const override { return inner_.simd_lanes(); }
+  absl::StatusOr<Kernel> Get(MapKernel kind, int lanes) const override {
+    if (kind != MapKernel::kTangentBlock) return inner_.Get(kind, lanes);
+    return Kernel(&Run, &context_, nullptr, lanes, context_.kernel.scratch_size());
+  }
+
+ private:
+  struct Context {
+    Kernel kernel;
+    Cancellation* cancellation;
+    int64_t* calls_left;
+  };
+  static void Run(const void* context, const double* const* in, double* const* out,
+                  double* scratch) {
+    const Context& c = *static_cast<const Context*>(context);
+    if (--*c.calls_left == 0) c.cancellation->Cancel(Cancellation::Reason::kClientCancelled);
+    c.kernel(in, out, scratch);
+  }
+  const TemplateField<HiddenTangent> inner_;
+  const Context context_;
+};
+
+// 400 columns are 100 blocks of 4 lanes: a step that is cancelled in the first of them does not
+// finish the others, also when it is the last step, and what is not whole is NaN.
+TEST(TangentCompanion, StopsBetweenBlocks) {
+  for (const TangentControl control : {TangentControl::kFull, TangentControl::kPrimalOnly}) {
+    for (const bool one_step : {false, true}) {
+      Cancellation cancellation;
+      int64_t calls_left = 3;
+      const CancelsItself field(&cancellation, &calls_left);
+      const double t0 = 0, t1 = 3, y0[2] = {1, 0};
+      Problem problem;
+      problem.field = &field;
+      problem.t0 = absl::MakeConstSpan(&t0, 1);
+      problem.t1 = absl::MakeConstSpan(&t1, 1);
+      problem.y0 = y0;
+      SolveOptions options;
+      options.save.kind = SaveAt::Kind::kTimes;
+      options.save.times = {0, 3};
+      if (one_step) {
+        options.control.kind = StepControl::Kind::kGrid;
+        options.control.grid = {0, 3};
+      }
+      TangentSeeds seeds;
+      seeds.num_columns = 400;
+      seeds.initial.assign(800, 1.0);
+      seeds.scale.assign(400, 1.0);
+      IntegrateHooks hooks;
+      hooks.cancellation = &cancellation;
+      const auto result = SolveWithTangents(problem, options, seeds, control, hooks);
+      ASSERT_TRUE(result.ok()) << result.status();
+      EXPECT_GT(calls_left, -10);  // the block in hand
+      EXPECT_EQ(result->trajectory.termination.reason, Termination::Reason::kCancelled);
+      EXPECT_THAT(result->terminal, ::testing::Each(::testing::IsNan()));
+      EXPECT_EQ(result->tangents[0], 1.0);
+      EXPECT_TRUE(std::isnan(result->tangents.back()));
+    }
+  }
+}
+
+// A field of which only the size is looked at.
+class Vast : public DifferentiableMap {
+ public:
+  int64_t num_states() const override { return 1 << 20; }
+  int64_t num_params() const override { return 0; }
+  int64_t num_values() const override { return 1 << 20; }
+  int simd_lanes() const override { return 1; }
+  absl::StatusOr<Kernel> Get(MapKernel /*kind*/, int /*lanes*/) const override {
+    return absl::UnimplementedError("too late");
+  }
+};
+
+// 100 columns at one saved time are 0.8 GiB, and what carries them 10 GiB.
+TEST(TangentCompanion, CountsTheColumnsItCarries) {
+  const Vast field;
+  const double t0 = 0, t1 = 1;
+  Problem problem;
+  problem.field = &field;
+  problem.t0 = absl::MakeConstSpan(&t0, 1);
+  problem.t1 = absl::MakeConstSpan(&t1, 1);
+  TangentSeeds seeds;
+  seeds.num_columns = 100;
+  EXPECT_EQ(TangentCompanion::Create(problem, SolveOptions(), seeds, TangentControl::kFull)
+                .status()
+                .code(),
+            absl::StatusCode::kResourceExhausted);
+}
+
 }  // namespace
 }  // namespace costate
