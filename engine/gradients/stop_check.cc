@@ -1,10 +1,17 @@
 #include "engine/gradients/stop_check.h"
 
+#include <algorithm>
+
 #include "absl/time/clock.h"
 
 namespace costate {
+namespace {
 
-absl::Status StopCheck::Look(bool cancelled) const {
+constexpr int kLongestInterval = 64;
+
+}  // namespace
+
+absl::Status StopCheck::Look(bool cancelled) {
   if (cancelled) {
     switch (source_->cancellation->reason()) {
       case Cancellation::Reason::kDeadlineExceeded:
@@ -17,7 +24,16 @@ absl::Status StopCheck::Look(bool cancelled) const {
     }
     return absl::CancelledError("cancelled during the reverse pass");
   }
-  if (source_->deadline != absl::InfiniteFuture() && absl::Now() > source_->deadline) {
+  const absl::Time now = absl::Now();
+  const absl::Duration since = now - last_look_;
+  last_look_ = now;
+  if (since > absl::Milliseconds(1)) {
+    interval_ = std::max(interval_ / 4, 1);
+  } else if (since < absl::Microseconds(100)) {
+    interval_ = std::min(interval_ * 2, kLongestInterval);
+  }
+  calls_left_ = interval_;
+  if (now > source_->deadline) {
     return absl::DeadlineExceededError("wall budget spent during the reverse pass");
   }
   return absl::OkStatus();
