@@ -52,6 +52,7 @@ Environment::Environment(const EnvironmentOptions& options, Log& log,
       engine_(std::make_unique<Engine>(WithEvaluator(std::move(evaluator)))),
       models_(options.models),
       memory_(options.memory_budget > 0 ? options.memory_budget : DefaultMemoryBudget()),
+      disk_(options.scratch_directory.empty() ? 0 : options.max_disk_bytes),
       pool_(std::make_unique<ComputePool>(options.pool)) {}
 
 }  // namespace costate

@@ -33,7 +33,7 @@ struct EnvironmentOptions {
   std::string cache_directory;  // of compiled kernels; empty: memory only
   // For checkpoints of gradients that do not fit in memory; empty: nowhere. Must exist.
   std::string scratch_directory;
-  int64_t max_disk_bytes = limits::kDefaultMaxDiskBytes;  // there, of one gradient
+  int64_t max_disk_bytes = limits::kDefaultMaxDiskBytes;  // there, of all gradients together
 };
 
 // Thread-safety: all members may be called from any thread.
@@ -49,6 +49,7 @@ class Environment {
   ComputePool& pool() { return *pool_; }
   DeadlineTimer& timer() { return timer_; }
   MemoryBudget& memory() { return memory_; }
+  MemoryBudget& disk() { return disk_; }  // of checkpoints; of 0 bytes without a directory
   ActiveCalls& active_calls() { return active_calls_; }
   Log& log() { return log_; }
   std::atomic<int64_t>& open_streams() { return open_streams_; }
@@ -65,6 +66,7 @@ class Environment {
   std::unique_ptr<Engine> engine_;
   ModelRegistry models_;
   MemoryBudget memory_;  // before the calls, which hold parts of it
+  MemoryBudget disk_;    // likewise
   ActiveCalls active_calls_;
   std::atomic<int64_t> open_streams_{0};
   DeadlineTimer timer_;

@@ -32,7 +32,7 @@ inline constexpr int64_t kMaxOperands = 10'000;  // of one instruction
 inline constexpr int64_t kMaxPageSize = 1000;
 inline constexpr int64_t kDefaultPageSize = 100;
 
-// Checkpoints on disk of one gradient, where there is a scratch directory.
+// Checkpoints on disk of all gradients together, where there is a scratch directory.
 inline constexpr int64_t kDefaultMaxDiskBytes = int64_t{16} << 30;
 
 // Models.

@@ -36,6 +36,7 @@ void MemoryBudget::Hold::Release() {
   const std::lock_guard<std::mutex> lock(budget_->mutex_);
   budget_->held_ -= bytes_;
   budget_ = nullptr;
+  bytes_ = 0;
 }
 
 absl::StatusOr<MemoryBudget::Hold> MemoryBudget::Take(int64_t bytes, absl::Duration retry_after) {
@@ -55,6 +56,15 @@ absl::StatusOr<MemoryBudget::Hold> MemoryBudget::Take(int64_t bytes, absl::Durat
   held_ += bytes;
   hold.budget_ = this;
   hold.bytes_ = bytes;
+  return hold;
+}
+
+MemoryBudget::Hold MemoryBudget::TakeUpTo(int64_t bytes) {
+  Hold hold;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  hold.bytes_ = std::min(bytes, total_ - held_);
+  hold.budget_ = this;
+  held_ += hold.bytes_;
   return hold;
 }
 

@@ -1,5 +1,5 @@
-// The memory that calls may use together. Each is counted by an estimate before it runs and until
-// it ends, so that a few large calls cannot exhaust the machine for all.
+// The memory, or room on disk, that calls may use together. Each is counted by an estimate before
+// it runs and until it ends, so that a few large calls cannot exhaust the machine for all.
 #ifndef COSTATE_SERVER_MEMORY_BUDGET_H_
 #define COSTATE_SERVER_MEMORY_BUDGET_H_
 
@@ -29,6 +29,7 @@ class MemoryBudget {
     ~Hold() { Release(); }
 
     void Release();
+    int64_t bytes() const { return bytes_; }
 
    private:
     friend class MemoryBudget;
@@ -41,6 +42,9 @@ class MemoryBudget {
   // RESOURCE_EXHAUSTED if that many are not free: with a google.rpc.RetryInfo detail of about
   // `retry_after` when others hold them, without one when there will never be as many.
   absl::StatusOr<Hold> Take(int64_t bytes, absl::Duration retry_after);
+
+  // As many of the bytes as are free, 0 included.
+  Hold TakeUpTo(int64_t bytes);
 
   int64_t total() const { return total_; }
   int64_t held() const;

@@ -136,7 +136,7 @@ const std::vector<Flag>& Flags() {
          line->server.environment.scratch_directory = text;
          return absl::OkStatus();
        }},
-      {"max-disk-bytes", "BYTES", "of checkpoints on disk, of one gradient (17179869184)",
+      {"max-disk-bytes", "BYTES", "of checkpoints on disk, of all calls at once (17179869184)",
        SetMaxDiskBytes},
       {"tls-cert", "PATH", "PEM certificate chain; turns TLS on, with --tls-key",
        [](const std::string& text, CommandLine* line) {

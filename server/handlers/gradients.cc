@@ -32,7 +32,8 @@ struct Prepared {
   EngineRequest request;
   double compile_cost = 0;  // part of `cost`
   double cost = 0;
-  int64_t columns = 0;  // of wrt
+  int64_t columns = 0;      // of wrt
+  MemoryBudget::Hold disk;  // for checkpoints
 
   ModelInWords words() const { return {*entry->model, entry->text}; }
 };
@@ -106,14 +107,27 @@ absl::Status CheckRows(const char* field, const v1::Array& array, int64_t column
 constexpr char kFewerTrajectories[] =
     "use fewer trajectories or columns at once, or leave out saved values and reports";
 
-// How derivatives are asked for, with what the server adds.
-GradientOptions OptionsOf(const CallContext& call, const v1::GradientOptions& proto) {
-  GradientOptions options = GradientOptionsFromProto(proto);
-  const EnvironmentOptions& environment = call.environment.options();
-  if (environment.scratch_directory.empty()) return options;
-  options.adjoint.scratch_directory = environment.scratch_directory;
-  options.adjoint.max_disk_bytes = environment.max_disk_bytes;
-  return options;
+// Lets checkpoints go to disk, as far as there is room that no other call holds. RESOURCE_EXHAUSTED
+// when others hold what checkpoints that were asked for need.
+absl::Status TakeDisk(const CallContext& call, const Simulation& simulation, GradientMethod method,
+                      GradientOptions* options, MemoryBudget::Hold* hold) {
+  MemoryBudget& disk = call.environment.disk();
+  const ReportOptions& report = options->report;
+  // A report repeats the gradient while the first one's checkpoints stand.
+  const int64_t passes =
+      report.wanted && (report.tolerance_refinement || report.second_method) ? 2 : 1;
+  const int64_t each =
+      std::min(EstimateDiskBytes(simulation, options->adjoint, method), disk.total() / passes);
+  if (each == 0) return absl::OkStatus();
+  *hold = disk.TakeUpTo(passes * each);
+  if (options->adjoint.checkpoints > 0 && hold->bytes() < passes * each) {
+    return ExhaustedStatus(
+        "the server is at capacity: checkpoints of other calls hold the room on disk",
+        call.environment.pool().ExpectedWait(TaskClass::kBatch));
+  }
+  options->adjoint.scratch_directory = call.environment.options().scratch_directory;
+  options->adjoint.max_disk_bytes = hold->bytes() / passes;
+  return absl::OkStatus();
 }
 
 // Answers repeat what was asked for.
@@ -151,8 +165,11 @@ absl::StatusOr<Work> ComputeGradient(CallContext& call, const v1::ComputeGradien
                                      v1::ComputeGradientResponse* response) {
   RETURN_IF_ERROR(ValidateComputeGradientRequest(request));
   ASSIGN_OR_RETURN(const auto prepared, Prepare<GradientRequest>(call, request));
-  prepared->request.gradient = OptionsOf(call, request.gradient());
-  prepared->request.gradient.report = ReportOptionsFromProto(request.gradient().report());
+  GradientOptions& options = prepared->request.gradient;
+  options = GradientOptionsFromProto(request.gradient());
+  options.report = ReportOptionsFromProto(request.gradient().report());
+  RETURN_IF_ERROR(
+      TakeDisk(call, prepared->request.simulation, options.method, &options, &prepared->disk));
   ASSIGN_OR_RETURN(prepared->request.loss,
                    LossFromProto("loss", request.loss(), prepared->entry->model->ir()));
   RETURN_IF_ERROR(CheckAnswerFits(
@@ -174,7 +191,10 @@ absl::StatusOr<Work> ComputeVjp(CallContext& call, const v1::ComputeVjpRequest& 
   RETURN_IF_ERROR(CheckAnswerFits(
       call, 8.0 * request.cotangents_size() * static_cast<double>(prepared->columns),
       "ask for fewer cotangents or columns at once"));
-  prepared->request.gradient = OptionsOf(call, request.gradient());
+  GradientOptions& options = prepared->request.gradient;
+  options = GradientOptionsFromProto(request.gradient());
+  RETURN_IF_ERROR(
+      TakeDisk(call, prepared->request.simulation, options.method, &options, &prepared->disk));
   for (int v = 0; v < request.cotangents_size(); ++v) {
     ASSIGN_OR_RETURN(Loss cotangent,
                      LossFromProto(absl::StrCat("cotangents[", v, "]"), request.cotangents(v),
@@ -273,9 +293,15 @@ absl::StatusOr<Work> CheckGradient(CallContext& call, const v1::CheckGradientReq
   ASSIGN_OR_RETURN(const auto prepared, Prepare<GradientRequest>(call, request));
   auto check = std::make_shared<CheckRequest>();
   check->gradient = std::move(prepared->request);
-  check->gradient.gradient = OptionsOf(call, request.gradient());
+  GradientOptions& options = check->gradient.gradient;
+  options = GradientOptionsFromProto(request.gradient());
   for (const v1::GradientMethod method : MethodsToCheck(request)) {
     check->methods.push_back(GradientMethodFromProto(method));
+  }
+  // Methods run one after another; the others have no use for it.
+  if (std::count(check->methods.begin(), check->methods.end(), GradientMethod::kCheckpointed) > 0) {
+    RETURN_IF_ERROR(TakeDisk(call, check->gradient.simulation, GradientMethod::kCheckpointed,
+                             &options, &prepared->disk));
   }
   RETURN_IF_ERROR(CheckAnswerFits(
       call,

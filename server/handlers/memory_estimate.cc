@@ -176,6 +176,21 @@ double LeastGradientAnswerBytes(const GradientRequest& request, int64_t columns,
   return sizes.trajectories * bytes;
 }
 
+int64_t EstimateDiskBytes(const Simulation& simulation, const AdjointOptions& adjoint,
+                          GradientMethod method) {
+  if (method != GradientMethod::kAuto && method != GradientMethod::kCheckpointed) return 0;
+  const Sizes sizes(simulation);
+  const double most = simulation.options.control.kind == StepControl::Kind::kAdaptive
+                          ? static_cast<double>(simulation.options.max_steps)
+                          : sizes.steps;
+  const double checkpoints = adjoint.checkpoints > 0
+                                 ? std::min(static_cast<double>(adjoint.checkpoints), most)
+                                 : sizes.steps;
+  // The rest of the budget is left to step times.
+  const double in_memory = static_cast<double>(adjoint.memory_budget) / 4;
+  return Rounded(std::max(0.0, kDouble * checkpoints * sizes.states - in_memory));
+}
+
 int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns) {
   const Sizes sizes(request.simulation);
   const double q = static_cast<double>(columns);

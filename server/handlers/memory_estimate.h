@@ -21,6 +21,11 @@ int64_t EstimateGradientBytes(const GradientRequest& request, int64_t columns);
 // before the work.
 double LeastGradientAnswerBytes(const GradientRequest& request, int64_t columns, bool want_saved);
 
+// The room on disk that the checkpoints of one pass may take beside those in memory. 0 for methods
+// without checkpoints.
+int64_t EstimateDiskBytes(const Simulation& simulation, const AdjointOptions& adjoint,
+                          GradientMethod method);
+
 int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns);
 
 // The pass of one method after another, and results of all of them.

@@ -27,6 +27,19 @@ TEST(MemoryBudget, GivesBackWhatIsNotHeld) {
   second = budget.Take(50, absl::ZeroDuration()).value();
 }
 
+TEST(MemoryBudget, GivesWhatIsFree) {
+  MemoryBudget budget(100);
+  MemoryBudget::Hold first = budget.TakeUpTo(70);
+  const MemoryBudget::Hold second = budget.TakeUpTo(70);
+  const MemoryBudget::Hold third = budget.TakeUpTo(1);
+  EXPECT_EQ(first.bytes(), 70);
+  EXPECT_EQ(second.bytes(), 30);
+  EXPECT_EQ(third.bytes(), 0);
+  first.Release();
+  EXPECT_EQ(first.bytes(), 0);
+  EXPECT_EQ(budget.held(), 30);
+}
+
 TEST(MemoryBudget, DoesNotOverflow) {
   MemoryBudget budget(std::numeric_limits<int64_t>::max());
   const MemoryBudget::Hold most = budget.Take(budget.total() - 1, absl::ZeroDuration()).value();

@@ -176,6 +176,37 @@ TEST_F(GradientServiceTest, RefusesAnswersThatCannotBeSentBeforeTheWork) {
   EXPECT_THAT(status.error_message(), HasSubstr("compare fewer methods"));
 }
 
+// The room is one for all calls, and given back.
+TEST(GradientDisk, IsShared) {
+  ServerOptions options = TestServerOptions();
+  options.environment.scratch_directory = ::testing::TempDir();
+  options.environment.max_disk_bytes = 1 << 20;
+  RunningServer server(options);
+  auto request = FromText<v1::ComputeGradientRequest>(
+      "simulation { t1: 1 options { fixed { step: 0.001 } } } "
+      "loss { terms { expression { text: 'sum(y)' times { values: 1 } } } } "
+      "gradient { method: GRADIENT_METHOD_CHECKPOINTED checkpoints: 100 memory_budget_bytes: 32768 "
+      "report { level: LEVEL_OFF } }");
+  request.mutable_simulation()->mutable_model()->set_text(
+      "param k = 2\nstate y[200] = 0\ny' = k - y\n");
+  const auto call = [&] {
+    grpc::ClientContext context;
+    v1::ComputeGradientResponse response;
+    const grpc::Status status = server.gradients().ComputeGradient(&context, request, &response);
+    EXPECT_EQ(response.stats_size() == 1 && response.stats(0).disk_bytes() > 0, status.ok());
+    return status;
+  };
+  EXPECT_TRUE(call().ok());
+  EXPECT_EQ(server.environment().disk().held(), 0);
+  MemoryBudget::Hold other = server.environment().disk().TakeUpTo(1'000'000);
+  const grpc::Status refused = call();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("room on disk"));
+  EXPECT_THAT(refused.error_details(), HasSubstr("RetryInfo"));
+  other.Release();
+  EXPECT_TRUE(call().ok());
+}
+
 // L = (2 x(1/2) - 1)^2 / sigma^2 with sigma = 1/2.
 constexpr char kSquares[] =
     "loss { terms { least_squares { output: 'twice' times { values: 0.5 } values { values: 1 } "

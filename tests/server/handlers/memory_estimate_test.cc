@@ -127,6 +127,23 @@ TEST(EstimateCheckBytes, TakesTheLargestMethod) {
   EXPECT_LT(EstimateCheckBytes(request, 4), both) << "the results of all are kept";
 }
 
+TEST(EstimateDiskBytes, CountsCheckpointsBeyondMemory) {
+  Simulation simulation = Tensors();
+  simulation.options.control.kind = StepControl::Kind::kFixed;
+  simulation.options.control.fixed_step = 0x1p-10;
+  AdjointOptions adjoint;
+  adjoint.memory_budget = 4000;
+  EXPECT_EQ(EstimateDiskBytes(simulation, adjoint, GradientMethod::kAuto), 1024 * 8 * 5 - 1000);
+  adjoint.checkpoints = 100;
+  EXPECT_EQ(EstimateDiskBytes(simulation, adjoint, GradientMethod::kCheckpointed), 3000);
+  adjoint.checkpoints = 1'000'000'000;
+  EXPECT_EQ(EstimateDiskBytes(simulation, adjoint, GradientMethod::kCheckpointed),
+            1024 * 8 * 5 - 1000);
+  EXPECT_EQ(EstimateDiskBytes(simulation, adjoint, GradientMethod::kSegmented), 0);
+  adjoint.memory_budget = 1 << 20;
+  EXPECT_EQ(EstimateDiskBytes(simulation, adjoint, GradientMethod::kCheckpointed), 0);
+}
+
 TEST(EstimateHvpBytes, GrowsWithVectors) {
   HvpRequest request;
   request.simulation = Tensors();
