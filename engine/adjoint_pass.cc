@@ -67,6 +67,8 @@ class AdjointPass : public GradientPass {
     return absl::OkStatus();
   }
 
+  int64_t stored_bytes() const override { return primal_.stats.adjoint.peak_stored_bytes; }
+
  private:
   const GradientMethod method_;
   const PassInput input_;

@@ -1,8 +1,6 @@
 #include "engine/differentiate.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <memory>
 #include <utility>
 
@@ -16,40 +14,15 @@
 #include "engine/map_rows.h"
 #include "engine/prepare_loss.h"
 #include "engine/solve.h"
+#include "engine/solved_pass.h"
 
 namespace costate {
 namespace {
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-// Against every span of the batch.
-absl::Status ValidateForAll(const Loss& loss, const BoundSimulation& bound) {
-  const Model& model = *bound.model;
-  const bool one_span = bound.t0.size() == 1 && bound.t1.size() == 1;
-  for (int64_t b = 0; b < (one_span ? 1 : bound.num_trajectories); ++b) {
-    const Problem problem = bound.one(b);
-    RETURN_IF_ERROR(ValidateLoss(loss, problem.t0[0], problem.t1[0], model.rhs().num_states(),
-                                 model.outputs().num_values()));
-  }
-  return absl::OkStatus();
-}
-
-// Of the gradients, [B, columns].
-absl::Status CheckGradientRoom(int64_t trajectories, int64_t columns) {
-  const double bytes = 8.0 * static_cast<double>(trajectories) * static_cast<double>(columns);
-  if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(
-      "gradients of ", trajectories, " trajectories in ", columns, " columns pass the limit of ",
-      limits::kMaxSavedBytes, " bytes; ask for fewer of either at once"));
-}
 
 absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
                                                                GradientMethod method,
                                                                const ReportOptions& report,
                                                                const PassInput& input) {
-  GradientResult::PerTrajectory result;
-  result.loss = kNaN;
-  result.gradient.assign(NumColumns(*input.wrt), kNaN);
   std::unique_ptr<GradientChecks> checks;
   if (report.wanted) {
     ASSIGN_OR_RETURN(checks, GradientChecks::Create({&loss, method, &input, &report}));
@@ -57,24 +30,12 @@ absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
   const std::unique_ptr<GradientPass> pass =
       MakeGradientPass(method, checks == nullptr ? input : checks->input());
   RETURN_IF_ERROR(pass->Solve());
-  PassPrimal& primal = pass->primal();
   LossValue value;
-  value.value = kNaN;
-  if (primal.reached()) {
-    value = EvaluateLoss(loss, primal.values, input.bound->one(input.trajectory).params);
-    if (!std::isnan(value.value)) {
-      PassGradients gradients;
-      RETURN_IF_ERROR(pass->Differentiate(loss, value, &gradients));
-      result.gradient = std::move(gradients.values);
-      result.times = std::move(gradients.times);
-    }
-    if (primal.reached()) result.loss = value.value;  // not when the gradient was cut short
-  }
-  result.termination = primal.termination;
-  result.stats = primal.stats;
+  ASSIGN_OR_RETURN(GradientResult::PerTrajectory result,
+                   DifferentiateSolved(loss, input, pass.get(), &value));
   if (checks != nullptr) RETURN_IF_ERROR(checks->Run(*pass, value, &result));
-  result.saved = std::move(primal.values);
-  result.grid = std::move(primal.grid);
+  result.saved = std::move(pass->primal().values);
+  result.grid = std::move(pass->primal().grid);
   return result;
 }
 
@@ -177,7 +138,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   GradientResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
   RETURN_IF_ERROR(CheckSpans(bound, result.wrt));
-  RETURN_IF_ERROR(ValidateForAll(request.loss, bound));
+  RETURN_IF_ERROR(ValidateLossForAll(request.loss, bound));
   ASSIGN_OR_RETURN(ResolvedOptions resolved,
                    ResolveOptions(request.simulation, bound,
                                   SaveAtLossTimes({&request.loss}, bound.t1[0] < bound.t0[0])));
@@ -185,7 +146,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   ASSIGN_OR_RETURN(const PreparedLoss prepared,
                    PrepareLoss(request.loss, &bound, &resolved.options));
   const int64_t columns = NumColumns(result.wrt);
-  RETURN_IF_ERROR(CheckGradientRoom(bound.num_trajectories, columns));
+  RETURN_IF_ERROR(CheckGradientRoom(bound.num_trajectories, "trajectories", columns));
   result.method = ChooseGradientMethod(request.gradient, bound, resolved.options, columns,
                                        &result.method_reason);
   RETURN_IF_ERROR(CheckGradientOptions(request.gradient, result.method));

@@ -13,6 +13,7 @@
 #include "engine/check_gradient.h"
 #include "engine/differentiate.h"
 #include "engine/hvp.h"
+#include "engine/kept_solve.h"
 #include "engine/model_maps.h"
 #include "engine/products.h"
 #include "engine/solve.h"
@@ -123,6 +124,11 @@ absl::StatusOr<SolveResult> Engine::Solve(const SolveRequest& request,
 absl::StatusOr<GradientResult> Engine::Differentiate(const GradientRequest& request,
                                                      const Cancellation* cancellation) {
   return DifferentiateSimulation(request, cancellation);
+}
+
+absl::StatusOr<std::unique_ptr<KeptSolve>> Engine::Keep(const KeepRequest& request,
+                                                        const Cancellation* cancellation) {
+  return KeptSolve::Create(request, cancellation);
 }
 
 absl::StatusOr<VjpResult> Engine::ComputeVjp(const VjpRequest& request,

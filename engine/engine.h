@@ -32,6 +32,7 @@
 namespace costate {
 
 class DerivedCode;
+class KeptSolve;
 
 // A verified model with its maps. Kernels are built at first use and shared by all holders. A
 // model may outlive the engine that made it.
@@ -178,6 +179,13 @@ struct GradientResult {
   EngineTiming timing;
 };
 
+// A solve that later calls differentiate, each with losses of its own: see kept_solve.h.
+struct KeepRequest {
+  Simulation simulation = {};         // SaveAt kTimes or kEnd
+  std::vector<std::string> wrt = {};  // empty: every parameter
+  GradientOptions gradient = {};      // not by differences; its report is not looked at
+};
+
 // Several cotangents of saved values and outputs in one call: V of them, over one trajectory.
 struct VjpRequest {
   Simulation simulation = {};
@@ -285,6 +293,8 @@ class Engine {
                                     SolveSink* sink = nullptr);
   absl::StatusOr<GradientResult> Differentiate(const GradientRequest& request,
                                                const Cancellation* cancellation = nullptr);
+  absl::StatusOr<std::unique_ptr<KeptSolve>> Keep(const KeepRequest& request,
+                                                  const Cancellation* cancellation = nullptr);
   absl::StatusOr<VjpResult> ComputeVjp(const VjpRequest& request,
                                        const Cancellation* cancellation = nullptr);
   absl::StatusOr<JvpResult> ComputeJvp(const JvpRequest& request,

@@ -66,6 +66,9 @@ class GradientPass {
     return PullBack(absl::MakeConstSpan(&value.cotangents, 1), gradients);
   }
 
+  // Memory held for PullBack, beside primal(); the largest so far.
+  virtual int64_t stored_bytes() const { return 0; }
+
   PassPrimal& primal() { return primal_; }
 
  protected:

@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "engine/base/field_error.h"
-#include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 #include "engine/bind.h"
 #include "engine/differentiate.h"
@@ -19,6 +18,7 @@
 #include "engine/map_rows.h"
 #include "engine/resolve_options.h"
 #include "engine/solve.h"
+#include "engine/solved_pass.h"
 #include "engine/tangent_pass.h"
 
 namespace costate {
@@ -34,34 +34,6 @@ absl::StatusOr<BoundSimulation> BindOne(const Simulation& simulation,
                     "one trajectory without batch axes");
 }
 
-absl::Status ValidateCotangents(const std::vector<Loss>& cotangents, const Problem& problem,
-                                const Model& model) {
-  if (cotangents.empty()) return FieldError("cotangents", "none", "at least one");
-  for (size_t v = 0; v < cotangents.size(); ++v) {
-    const std::string path = absl::StrCat("cotangents[", v, "]");
-    const absl::Status status =
-        ValidateLoss(cotangents[v], problem.t0[0], problem.t1[0], model.rhs().num_states(),
-                     model.outputs().num_values(), path);
-    RETURN_IF_ERROR(status);
-    for (size_t i = 0; i < cotangents[v].terms.size(); ++i) {
-      const auto& term = cotangents[v].terms[i];
-      if (std::holds_alternative<Linear>(term) || std::holds_alternative<Terminal>(term)) continue;
-      return FieldError(absl::StrCat(path, ".terms[", i, "]"), "a term of another kind",
-                        "a linear or terminal term");
-    }
-  }
-  return absl::OkStatus();
-}
-
-// Of the gradients, [V, columns].
-absl::Status CheckGradientRoom(size_t cotangents, int64_t columns) {
-  const double bytes = 8.0 * static_cast<double>(cotangents) * static_cast<double>(columns);
-  if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(
-      "gradients of ", cotangents, " cotangents in ", columns, " columns pass the limit of ",
-      limits::kMaxSavedBytes, " bytes; ask for fewer of either at once"));
-}
-
 std::vector<const Loss*> Pointers(const std::vector<Loss>& losses) {
   std::vector<const Loss*> pointers;
   for (const Loss& loss : losses) pointers.push_back(&loss);
@@ -70,33 +42,10 @@ std::vector<const Loss*> Pointers(const std::vector<Loss>& losses) {
 
 // One pass, then all cotangents pulled back together.
 absl::Status RunVjp(const VjpRequest& request, const PassInput& input, VjpResult* result) {
-  const int64_t columns = NumColumns(result->wrt);
-  const size_t count = request.cotangents.size();
-  result->gradients.assign(count * columns, kNaN);
-  result->values.assign(count, kNaN);
   const std::unique_ptr<GradientPass> pass = MakeGradientPass(result->method, input);
   RETURN_IF_ERROR(pass->Solve());
+  RETURN_IF_ERROR(PullBackSolved(request.cotangents, input, pass.get(), result));
   PassPrimal& primal = pass->primal();
-  if (primal.reached()) {
-    std::vector<Cotangents> cotangents;
-    std::vector<double> values;
-    for (const Loss& loss : request.cotangents) {
-      LossValue value =
-          EvaluateLoss(loss, primal.values, input.bound->one(input.trajectory).params);
-      cotangents.push_back(std::move(value.cotangents));
-      values.push_back(value.value);
-    }
-    PassGradients gradients;
-    RETURN_IF_ERROR(pass->PullBack(cotangents, &gradients));
-    if (primal.reached()) {
-      result->gradients = std::move(gradients.values);
-      result->values = std::move(values);
-    }
-    for (size_t v = 0; v < count; ++v) {
-      if (!std::isnan(result->values[v])) continue;
-      std::fill_n(result->gradients.begin() + v * columns, columns, kNaN);
-    }
-  }
   result->primal.loss = kNaN;
   result->primal.saved = std::move(primal.values);
   result->primal.termination = std::move(primal.termination);
@@ -237,8 +186,9 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
   VjpResult result;
   ASSIGN_OR_RETURN(result.wrt, ResolveWrt(bound.model->ir(), request.wrt));
   RETURN_IF_ERROR(CheckSpans(bound, result.wrt));
-  RETURN_IF_ERROR(ValidateCotangents(request.cotangents, bound.one(0), *bound.model));
-  RETURN_IF_ERROR(CheckGradientRoom(request.cotangents.size(), NumColumns(result.wrt)));
+  RETURN_IF_ERROR(ValidateCotangents(request.cotangents, bound));
+  RETURN_IF_ERROR(CheckGradientRoom(static_cast<int64_t>(request.cotangents.size()), "cotangents",
+                                    NumColumns(result.wrt)));
   ASSIGN_OR_RETURN(
       ResolvedOptions resolved,
       ResolveOptions(request.simulation, bound,

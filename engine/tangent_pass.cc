@@ -43,6 +43,10 @@ class ForwardPass : public GradientPass {
     return absl::OkStatus();
   }
 
+  int64_t stored_bytes() const override {
+    return static_cast<int64_t>((states_.capacity() + terminal_.capacity()) * sizeof(double));
+  }
+
  private:
   void Apply(const StateLoss& loss, absl::Span<double> gradient) const {
     std::fill(gradient.begin(), gradient.end(), 0.0);
