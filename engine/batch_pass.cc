@@ -17,36 +17,60 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t kBlocksTogether = 4;  // so that lanes are refilled, and few stand idle at the end
 
-// Trajectories [first, first + count).
-Problem Slice(const Problem& all, int64_t first, int64_t count) {
-  const int64_t n = all.field->num_states();
-  const int64_t m = all.field->num_params();
-  const bool shared = static_cast<int64_t>(all.params.size()) == m;
-  Problem slice = all;
-  slice.num_trajectories = count;
-  if (all.t0.size() > 1) slice.t0 = all.t0.subspan(first, count);
-  if (all.t1.size() > 1) slice.t1 = all.t1.subspan(first, count);
-  slice.y0 = all.y0.subspan(first * n, count * n);
-  if (!shared) slice.params = all.params.subspan(first * m, count * m);
-  return slice;
+// Rows of `width` values of some trajectories; one row that all share stays alone.
+std::vector<double> Gather(absl::Span<const double> rows, int64_t width,
+                           absl::Span<const int64_t> members) {
+  if (static_cast<int64_t>(rows.size()) == width) return {rows.begin(), rows.end()};
+  std::vector<double> some;
+  some.reserve(members.size() * width);
+  for (const int64_t b : members) {
+    some.insert(some.end(), rows.begin() + b * width, rows.begin() + (b + 1) * width);
+  }
+  return some;
 }
+
+// Some trajectories of a batch of more than one as a problem of their own.
+class SomeTrajectories {
+ public:
+  SomeTrajectories(const Problem& all, absl::Span<const int64_t> members)
+      : t0_(Gather(all.t0, 1, members)),
+        t1_(Gather(all.t1, 1, members)),
+        y0_(Gather(all.y0, all.field->num_states(), members)),
+        params_(Gather(all.params, all.field->num_params(), members)),
+        problem_(all) {
+    problem_.num_trajectories = static_cast<int64_t>(members.size());
+    problem_.t0 = t0_;
+    problem_.t1 = t1_;
+    problem_.y0 = y0_;
+    problem_.params = params_;
+  }
+  SomeTrajectories(const SomeTrajectories&) = delete;
+  SomeTrajectories& operator=(const SomeTrajectories&) = delete;
+
+  const Problem& problem() const { return problem_; }
+
+ private:
+  const std::vector<double> t0_, t1_, y0_, params_;
+  Problem problem_;
+};
 
 // Some trajectories of the batch, from solve to gradients.
 class Ensemble {
  public:
-  Ensemble(const Loss& loss, const PassInput& input, int64_t first, int64_t count)
+  Ensemble(const Loss& loss, const PassInput& input, absl::Span<const int64_t> members)
       : loss_(loss),
         input_(input),
-        first_(first),
-        problem_(Slice(input.bound->all(), first, count)),
+        members_(members),
+        some_(input.bound->all(), members),
         options_(WithBudget(input)),
-        primals_(count),
-        losses_(count),
-        state_losses_(count),
-        wanted_(count, false) {}
+        primals_(members.size()),
+        losses_(members.size()),
+        state_losses_(members.size()),
+        wanted_(members.size(), false) {}
 
   absl::StatusOr<std::vector<GradientResult::PerTrajectory>> Run() {
-    AdjointInput input = {.problem = problem_, .options = options_, .adjoint = *input_.adjoint};
+    AdjointInput input = {
+        .problem = some_.problem(), .options = options_, .adjoint = *input_.adjoint};
     input.stop = input_.stop;
     input.want_times = input_.want_times;
     ASSIGN_OR_RETURN(const std::unique_ptr<EnsembleBackprop> backprop, MakeEnsembleBackprop(input));
@@ -61,7 +85,7 @@ class Ensemble {
  private:
   PassInput InputOf(int64_t i) const {
     PassInput one = input_;
-    one.trajectory = first_ + i;
+    one.trajectory = members_[i];
     return one;
   }
 
@@ -126,8 +150,8 @@ class Ensemble {
 
   const Loss& loss_;
   const PassInput& input_;
-  const int64_t first_;
-  const Problem problem_;
+  const absl::Span<const int64_t> members_;
+  const SomeTrajectories some_;
   const SolveOptions options_;
   std::vector<PassPrimal> primals_;
   std::vector<double> losses_;
@@ -137,35 +161,34 @@ class Ensemble {
 
 }  // namespace
 
-bool RunsInLanes(GradientMethod method, const BoundSimulation& bound) {
+bool RunsInLanes(GradientMethod method, const BoundSimulation& bound, int64_t count) {
   const int lanes = bound.model->rhs().simd_lanes();
-  return method == GradientMethod::kBackprop && lanes > 1 && bound.num_trajectories >= lanes;
+  return method == GradientMethod::kBackprop && lanes > 1 && 2 * count >= lanes && count > 1;
 }
 
-absl::StatusOr<std::vector<GradientResult::PerTrajectory>> DifferentiateInLanes(
-    const Loss& loss, const PassInput& input, DifferentiateAlone alone) {
-  const int64_t lanes = input.bound->model->rhs().simd_lanes();
-  int64_t together = kBlocksTogether * lanes;
-  std::vector<GradientResult::PerTrajectory> results;
-  const int64_t batch = input.bound->num_trajectories;
-  while (static_cast<int64_t>(results.size()) < batch) {
-    const int64_t first = static_cast<int64_t>(results.size());
-    const int64_t count = std::min(together, batch - first);
-    if (count == 1) {
-      ASSIGN_OR_RETURN(GradientResult::PerTrajectory one, alone(first));
-      results.push_back(std::move(one));
+absl::Status DifferentiateInLanes(const Loss& loss, const PassInput& input,
+                                  absl::Span<const int64_t> members, DifferentiateAlone alone,
+                                  absl::Span<GradientResult::PerTrajectory> results) {
+  const size_t lanes = static_cast<size_t>(input.bound->model->rhs().simd_lanes());
+  size_t together = kBlocksTogether * lanes;
+  for (size_t done = 0; done < members.size();) {
+    const absl::Span<const int64_t> next = members.subspan(done, together);
+    if (next.size() == 1) {
+      ASSIGN_OR_RETURN(results[next[0]], alone(next[0]));
+      ++done;
       continue;
     }
     absl::StatusOr<std::vector<GradientResult::PerTrajectory>> some =
-        Ensemble(loss, input, first, count).Run();
+        Ensemble(loss, input, next).Run();
     if (absl::IsResourceExhausted(some.status())) {
-      together = count / 2;
+      together = next.size() / 2;
       continue;
     }
     RETURN_IF_ERROR(some.status());
-    std::move(some->begin(), some->end(), std::back_inserter(results));
+    for (size_t i = 0; i < next.size(); ++i) results[next[i]] = std::move((*some)[i]);
+    done += next.size();
   }
-  return results;
+  return absl::OkStatus();
 }
 
 }  // namespace costate

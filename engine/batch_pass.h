@@ -2,26 +2,29 @@
 #ifndef COSTATE_ENGINE_BATCH_PASS_H_
 #define COSTATE_ENGINE_BATCH_PASS_H_
 
-#include <vector>
+#include <cstdint>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "engine/engine.h"
 #include "engine/gradient_pass.h"
 #include "engine/gradients/loss.h"
 
 namespace costate {
 
-// Whether the trajectories of a batch can share lanes: backprop, and enough of them.
-bool RunsInLanes(GradientMethod method, const BoundSimulation& bound);
+// Whether `count` trajectories can share lanes to advantage: backprop, and enough of them.
+bool RunsInLanes(GradientMethod method, const BoundSimulation& bound, int64_t count);
 
-// Backprop of every trajectory of the batch, with the bits that each has alone. As many run
-// together as the memory budget holds; one that is too large by itself goes to `alone`.
-// input.trajectory is not looked at. `loss` is prepared.
+// Backprop of some trajectories of a batch, `members` by index, each with the bits that it has
+// alone; results[b] receives that of b. As many run together as the memory budget holds; one that
+// is too large by itself goes to `alone`. input.trajectory is not looked at. `loss` is prepared.
 using DifferentiateAlone =
     absl::FunctionRef<absl::StatusOr<GradientResult::PerTrajectory>(int64_t trajectory)>;
-absl::StatusOr<std::vector<GradientResult::PerTrajectory>> DifferentiateInLanes(
-    const Loss& loss, const PassInput& input, DifferentiateAlone alone);
+absl::Status DifferentiateInLanes(const Loss& loss, const PassInput& input,
+                                  absl::Span<const int64_t> members, DifferentiateAlone alone,
+                                  absl::Span<GradientResult::PerTrajectory> results);
 
 }  // namespace costate
 

@@ -19,13 +19,14 @@
 namespace costate {
 namespace {
 
+// Without `report`: none.
 absl::StatusOr<GradientResult::PerTrajectory> DifferentiateOne(const Loss& loss,
                                                                GradientMethod method,
-                                                               const ReportOptions& report,
+                                                               const ReportOptions* report,
                                                                const PassInput& input) {
   std::unique_ptr<GradientChecks> checks;
-  if (report.wanted) {
-    ASSIGN_OR_RETURN(checks, GradientChecks::Create({&loss, method, &input, &report}));
+  if (report != nullptr) {
+    ASSIGN_OR_RETURN(checks, GradientChecks::Create({&loss, method, &input, report}));
   }
   const std::unique_ptr<GradientPass> pass =
       MakeGradientPass(method, checks == nullptr ? input : checks->input());
@@ -47,27 +48,33 @@ absl::Status DifferentiateAll(const Loss& loss, const ReportOptions& report, con
                    PrepareGradientKernels(bound, result->method,
                                           static_cast<int64_t>(input.options->save.times.size())));
   result->timing.compile += prepared;
-  const auto alone = [&](int64_t trajectory) {
-    PassInput one = input;
-    one.trajectory = trajectory;
-    return DifferentiateOne(loss, result->method, report, one);
+  const auto one = [&](int64_t trajectory, const ReportOptions* wanted) {
+    PassInput mine = input;
+    mine.trajectory = trajectory;
+    return DifferentiateOne(loss, result->method, wanted, mine);
   };
-  result->trajectories.clear();
-  // A report looks at each trajectory by itself.
-  if (!report.wanted && RunsInLanes(result->method, bound)) {
+  result->trajectories.assign(bound.num_trajectories, {});
+  // A report looks at a trajectory by itself.
+  std::vector<int64_t> others;
+  for (int64_t b = 0; b < bound.num_trajectories; ++b) {
+    if (!ReportsOn(report, b)) {
+      others.push_back(b);
+      continue;
+    }
+    ASSIGN_OR_RETURN(result->trajectories[b], one(b, &report));
+  }
+  const auto alone = [&](int64_t trajectory) { return one(trajectory, nullptr); };
+  if (RunsInLanes(result->method, bound, static_cast<int64_t>(others.size()))) {
     const int wide = bound.model->rhs().simd_lanes();
     ASSIGN_OR_RETURN(const absl::Duration lanes,
                      PrepareKernels({{&bound.model->rhs(), MapKernel::kValue, wide},
                                      {&bound.model->rhs(), MapKernel::kVjp, wide}},
                                     input.stop->cancellation));
     result->timing.compile += lanes;
-    ASSIGN_OR_RETURN(result->trajectories, DifferentiateInLanes(loss, input, alone));
-    return absl::OkStatus();
+    return DifferentiateInLanes(loss, input, others, alone, absl::MakeSpan(result->trajectories));
   }
-  result->trajectories.reserve(bound.num_trajectories);
-  for (int64_t b = 0; b < bound.num_trajectories; ++b) {
-    ASSIGN_OR_RETURN(GradientResult::PerTrajectory one, alone(b));
-    result->trajectories.push_back(std::move(one));
+  for (const int64_t b : others) {
+    ASSIGN_OR_RETURN(result->trajectories[b], alone(b));
   }
   return absl::OkStatus();
 }

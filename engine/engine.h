@@ -167,8 +167,8 @@ struct GradientResult {
     SavedValues saved;             // of the same pass
     Termination termination;
     GradientStats stats;
-    std::vector<double> grid;  // with options.return_grid
-    GradientReport report;     // with GradientOptions::report.wanted
+    std::vector<double> grid;              // with options.return_grid
+    std::optional<GradientReport> report;  // of those that GradientOptions::report asks for
   };
   std::vector<WrtEntry> wrt;
   std::vector<PerTrajectory> trajectories;

@@ -360,6 +360,19 @@ class Judgement {
 
 }  // namespace
 
+int64_t ReportEvery(const ReportOptions& options) {
+  return options.every > 0 ? options.every : kDefaultReportEvery;
+}
+
+bool ReportsOn(const ReportOptions& options, int64_t trajectory) {
+  return options.wanted && trajectory % ReportEvery(options) == 0;
+}
+
+int64_t NumReports(const ReportOptions& options, int64_t trajectories) {
+  if (!options.wanted || trajectories <= 0) return 0;
+  return (trajectories - 1) / ReportEvery(options) + 1;
+}
+
 std::string_view VerdictName(Verdict verdict) {
   switch (verdict) {
     case Verdict::kFailed:

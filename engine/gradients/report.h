@@ -82,13 +82,24 @@ struct CheckCost {
 
 // Checks beyond those always made.
 struct ReportOptions {
-  bool wanted = false;                  // make a report at all
+  bool wanted = false;  // make a report at all
+  // Of a batch: report on every k-th trajectory from the first on, >= 1; 0: kDefaultReportEvery.
+  int64_t every = 0;
   bool tolerance_refinement = false;    // the gradient again at a tenth of the tolerance
   bool second_method = false;           // a method of another family over the same steps
   bool directional_difference = false;  // central difference along a random direction, fresh grids
   bool growth = false;                  // singular value of the flow map by Lanczos
   bool linear_range = false;            // how far p may move before the gradient is 1 % wrong
 };
+
+// A report's checks look at a trajectory by itself and cost several solves; the others of a batch
+// share lanes. So few that a batch keeps most of what lanes gain.
+inline constexpr int64_t kDefaultReportEvery = 16;
+// ReportOptions::every in force.
+int64_t ReportEvery(const ReportOptions& options);
+// Whether trajectory b of a batch gets a report; the first of B always does if one is wanted.
+bool ReportsOn(const ReportOptions& options, int64_t trajectory);
+int64_t NumReports(const ReportOptions& options, int64_t trajectories);
 
 // One gradient's statement of trust. NaN (kNotComputed) where a figure was not asked for or has no
 // meaning. Vectors are [q], or empty.

@@ -135,7 +135,9 @@ void GradientResultToProto(const GradientResult& result, const ModelInWords& wor
     TerminationToProto(trajectory.termination, words, proto->add_terminations());
     GradientStatsToProto(trajectory.stats, proto->add_stats());
     if (result.resolution.options.return_grid) GridToProto(trajectory.grid, proto->add_grids());
-    if (wanted.report) GradientReportToProto(trajectory.report, proto->add_reports());
+    if (!wanted.report) continue;
+    v1::GradientReport* report = proto->add_reports();
+    if (trajectory.report.has_value()) GradientReportToProto(*trajectory.report, report);
   }
   WrtLayoutToProto(result.wrt, proto->mutable_wrt_layout());
   GradientOptionsToProto(result, proto);

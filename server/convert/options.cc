@@ -255,6 +255,7 @@ ReportOptions ReportOptionsFromProto(const v1::ReportOptions& proto) {
   options.directional_difference = proto.directional_difference();
   options.growth = proto.growth();
   options.linear_range = proto.linear_range();
+  options.every = proto.every();
   return options;
 }
 

@@ -1,8 +1,10 @@
 #include "server/handlers/gradient_cost.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <variant>
 
+#include "engine/tensor_index.h"
 #include "server/limits.h"
 
 namespace costate {
@@ -67,7 +69,9 @@ double ReportCost(const Simulation& simulation, const ReportOptions& report, dou
   if (report.directional_difference) cost += (2 + kNoise) * kTightSolve * solve;
   if (report.growth) cost += kGrowth * solve;
   if (report.linear_range) cost += 4 * solve;
-  return cost;
+  const int64_t trajectories = std::max<int64_t>(1, ExpectBatch(simulation).trajectories);
+  return cost * static_cast<double>(NumReports(report, trajectories)) /
+         static_cast<double>(trajectories);
 }
 
 }  // namespace

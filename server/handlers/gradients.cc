@@ -151,6 +151,9 @@ absl::Status FinishGradient(CallContext& call, const Prepared<GradientRequest>& 
   RETURN_IF_ERROR(EndOfCall(call, ended));
   EchoOptions(request.gradient(), response->mutable_gradient_options());
   const GradientOptions& options = prepared.request.gradient;
+  if (options.report.wanted && result->resolution.batched) {
+    response->mutable_gradient_options()->mutable_report()->set_every(ReportEvery(options.report));
+  }
   GradientResultToProto(*result, prepared.words(),
                         {request.want_saved(), options.want_times, options.report.wanted},
                         response);

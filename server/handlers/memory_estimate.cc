@@ -118,6 +118,10 @@ double PassBytes(GradientMethod method, const AdjointOptions& adjoint, const Siz
   return recording;
 }
 
+double Reports(const ReportOptions& report, const Sizes& sizes) {
+  return static_cast<double>(NumReports(report, static_cast<int64_t>(sizes.trajectories)));
+}
+
 // What a report keeps beside the gradient: saved values of better solves, figures by column, texts,
 // and the pass of the second method.
 double ReportBytes(const GradientRequest& request, const Sizes& sizes, double rows,
@@ -126,7 +130,7 @@ double ReportBytes(const GradientRequest& request, const Sizes& sizes, double ro
   if (!report.wanted) return 0;
   const double solves = 2 * kDouble * rows * (1 + sizes.states + sizes.outputs);
   constexpr double kTexts = 1024;  // with figures that are no columns
-  const double figures = sizes.trajectories * (6 * kDouble * columns + kTexts);
+  const double figures = Reports(report, sizes) * (6 * kDouble * columns + kTexts);
   const double tangents = TangentBytes(sizes, rows, columns);
   const double passes = report.second_method
                             ? std::max(tangents, RecordingBytes(sizes, request.gradient.adjoint))
@@ -167,13 +171,12 @@ double LeastGradientAnswerBytes(const GradientRequest& request, int64_t columns,
   constexpr double kReport = 400;  // without figures by column, which not every report has
   const Sizes sizes(request.simulation);
   double bytes = kStatistics + kDouble * (1 + static_cast<double>(columns));
-  if (request.gradient.report.wanted) bytes += kReport;
   double values = request.gradient.want_times ? 1 : 0;
   if (want_saved) values += sizes.states + sizes.outputs;
   if (values > 0) {
     bytes += kDouble * values * static_cast<double>(LossTimes(request.loss, false).size());
   }
-  return sizes.trajectories * bytes;
+  return sizes.trajectories * bytes + kReport * Reports(request.gradient.report, sizes);
 }
 
 int64_t EstimateDiskBytes(const Simulation& simulation, const AdjointOptions& adjoint,

@@ -92,13 +92,15 @@ absl::Status CheckReport(const v1::ReportOptions& report) {
     return FieldError("gradient.report.level", absl::StrCat(static_cast<int>(report.level())),
                       "a value this server knows");
   }
+  RETURN_IF_ERROR(CheckCount("report.every", report.every(), limits::kMaxTrajectories));
   if (report.level() != v1::ReportOptions::LEVEL_OFF) return absl::OkStatus();
   for (const auto& [name, wanted] :
        {std::pair<const char*, bool>{"tolerance_refinement", report.tolerance_refinement()},
         std::pair<const char*, bool>{"second_method", report.second_method()},
         std::pair<const char*, bool>{"directional_difference", report.directional_difference()},
         std::pair<const char*, bool>{"growth", report.growth()},
-        std::pair<const char*, bool>{"linear_range", report.linear_range()}}) {
+        std::pair<const char*, bool>{"linear_range", report.linear_range()},
+        std::pair<const char*, bool>{"every", report.every() != 0}}) {
     if (!wanted) continue;
     return FieldStatus(absl::StatusCode::kInvalidArgument, absl::StrCat("gradient.report.", name),
                        "is part of a report, and that is off; ask for a report, or for no checks");

@@ -89,6 +89,44 @@ TEST(BatchPass, EachAsAloneWhenTheBudgetHoldsFew) {
             absl::StatusCode::kResourceExhausted);
 }
 
+// Reports are made of trajectories by themselves; the others share lanes around them.
+TEST(BatchPass, ReportsLeaveTheBitsOfAll) {
+  GradientRequest request = Request(37);
+  const auto without = TestEngine().Differentiate(request);
+  ASSERT_TRUE(without.ok()) << without.status();
+  for (const int64_t every : {0, 1, 5}) {
+    request.gradient.report = {.wanted = true, .every = every};
+    const auto with = TestEngine().Differentiate(request);
+    ASSERT_TRUE(with.ok()) << with.status();
+    for (int64_t b = 0; b < 37; ++b) {
+      const auto& one = with->trajectories[b];
+      EXPECT_EQ(one.report.has_value(), b % (every == 0 ? 16 : every) == 0) << b;
+      EXPECT_EQ(one.loss, without->trajectories[b].loss) << b;
+      EXPECT_EQ(one.gradient, without->trajectories[b].gradient) << b;
+      EXPECT_EQ(one.times, without->trajectories[b].times) << b;
+      EXPECT_EQ(one.saved.states, without->trajectories[b].saved.states) << b;
+      EXPECT_EQ(one.stats.solve.accepted_steps,
+                without->trajectories[b].stats.solve.accepted_steps);
+      EXPECT_GT(one.stats.adjoint.peak_stored_bytes, 0);
+    }
+  }
+}
+
+// Also where no trajectory runs in lanes.
+TEST(BatchPass, ReportsOnSomeByEveryMethod) {
+  GradientRequest request = Request(5);
+  request.gradient.want_times = false;
+  request.gradient.method = GradientMethod::kForward;
+  request.gradient.report = {.wanted = true, .every = 3};
+  const auto result = TestEngine().Differentiate(request);
+  ASSERT_TRUE(result.ok()) << result.status();
+  for (int64_t b = 0; b < 5; ++b) {
+    EXPECT_EQ(result->trajectories[b].report.has_value(), b % 3 == 0) << b;
+  }
+  request.gradient.report.wanted = false;
+  EXPECT_FALSE(TestEngine().Differentiate(request)->trajectories[0].report.has_value());
+}
+
 TEST(BatchPass, OneThatEndsEarlyLeavesTheOthers) {
   GradientRequest request;
   request.simulation = Simulate(CompileText("model b\nparam a = 1\nstate y = a\ny' = y^2\n"), 0, 1);

@@ -102,7 +102,7 @@ TEST(PrepareLoss, ReportsSeeTheWholeLoss) {
     report.directional_difference = report.growth = report.linear_range = true;
     const auto result = TestEngine().Differentiate(request);
     ASSERT_TRUE(result.ok()) << result.status();
-    EXPECT_NEAR(result->trajectories[0].report.plain_loss, LossInClosedForm(3, 0.7, 1), 1e-7);
+    EXPECT_NEAR(result->trajectories[0].report->plain_loss, LossInClosedForm(3, 0.7, 1), 1e-7);
   }
 }
 

@@ -15,6 +15,7 @@ import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
+from costate._batch_report import BatchReport
 from costate._derivatives import Gradient, Jvp, Sensitivities, Vjp
 from costate._gradient_options import Backward, Difference, Report
 from costate._hessian import CheckedMethod, GradientCheck, Hvp
@@ -58,6 +59,7 @@ except importlib.metadata.PackageNotFoundError:
 
 __all__ = [
     "Backward",
+    "BatchReport",
     "Cancelled",
     "Check",
     "CheckedMethod",

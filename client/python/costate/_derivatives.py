@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from costate._arrays import FloatArray, Layout, Tensors, from_proto
+from costate._batch_report import BatchReport
 from costate._gradient_options import gradient_options_from_proto
 from costate._names import unknown_name
 from costate._options import GRADIENT_METHODS, TANGENT_CONTROLS, options_from_proto
-from costate._report import GradientReport, reports_line
+from costate._report import GradientReport
 from costate._results import (
     GradientStats,
     SolveStats,
@@ -88,7 +89,8 @@ class Gradient(Derivative):
     saved
         The values the loss was computed from, where `want_saved` asked for them; else None.
     reports
-        One statement of trust per trajectory; empty with ``report=False``. See `report`.
+        A statement of trust per trajectory, None for those of a batch that
+        `costate.Report.every` leaves out; empty with ``report=False``. See `report`.
     times, time_gradient
         [K] times the loss looked at, and the derivative of the loss by them, [K] or [B, K], where
         `time_gradient` asked for it; else None.
@@ -111,8 +113,9 @@ class Gradient(Derivative):
         self.stats_each = tuple(gradient_stats_from_proto(s) for s in response.stats)
         self.grids = tuple(from_proto(grid.times) for grid in response.grids)
         self.saved = self._saved(response) if response.HasField("saved_times") else None
-        self.reports: tuple[GradientReport, ...] = tuple(
-            GradientReport(report, self.layout, row) for report, row in zip(response.reports, rows)
+        self.reports: tuple[GradientReport | None, ...] = tuple(
+            GradientReport(report, self.layout, row) if report.verdict else None
+            for report, row in zip(response.reports, rows)
         )
         self.gradient_options: dict[str, Any] = gradient_options_from_proto(chosen)
         self.times: FloatArray | None = None
@@ -170,13 +173,11 @@ class Gradient(Derivative):
         return self.grids[0]
 
     @property
-    def report(self) -> GradientReport | None:
-        """How far this can be trusted; None if not asked for. Of a batch see `reports`."""
-        if not self.reports:
+    def report(self) -> GradientReport | BatchReport | None:
+        """How far this can be trusted; None if not asked for. Of a batch, all that were made."""
+        if not any(self.reports):
             return None
-        if self.batched:
-            raise ValueError("a batch has one report per trajectory, see `reports`")
-        return self.reports[0]
+        return BatchReport(self.reports) if self.batched else self.reports[0]
 
     def __getitem__(self, name: str) -> FloatArray:
         """Derivative with respect to one name: shape, or [B] + shape."""
@@ -201,8 +202,8 @@ class Gradient(Derivative):
             if len(self.wrt) > 12:
                 rows.append(("...", f"{len(self.wrt)} names"))
         rows.append(("method", _method_line(self.method, self.method_reason)))
-        if self.reports:
-            rows.append(("verdict", reports_line(self.reports)))
+        if self.report is not None:
+            rows.append(("verdict", self.report.headline()))
         rows.append(("status", _batch_status(self.statuses)))
         rows.append(("cost", str(self.stats)))
         return rows

@@ -106,8 +106,9 @@ def gradient(
         Parameters, states (meaning their initial values), "t0", "t1". Default: every parameter.
     report : bool or costate.Report
         The statement of trust, `Gradient.report`. Default True: the checks that cost about as
-        much as one to three more solves; a `costate.Report` names further ones. False inside the
-        loop of an optimiser, which asks a thousand times.
+        much as one to three more solves, of a batch on every 16th trajectory; a `costate.Report`
+        names further checks, or on how many. False inside the loop of an optimiser, which asks a
+        thousand times.
     time_gradient : bool
         Return derivatives of the loss by the times it looks at too. Default False.
     want_saved : bool

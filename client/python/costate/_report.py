@@ -338,9 +338,9 @@ _SCALARS = tuple(
 )
 
 
-def reports_line(reports: Sequence[GradientReport]) -> str:
-    """Verdict and summary of one, counts of many."""
-    if len(reports) == 1:
+def reports_line(reports: Sequence[GradientReport], of_batch: bool = False) -> str:
+    """Verdict and summary of one, counts of many or of a batch."""
+    if len(reports) == 1 and not of_batch:
         return reports[0].headline()
     counts: dict[str, int] = {}
     for report in reports:

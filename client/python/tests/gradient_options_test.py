@@ -84,3 +84,8 @@ def test_reports():
     everything = sent(costate.Report.all())
     assert everything.tolerance_refinement
     assert everything.linear_range
+    assert everything.every == 0
+    assert sent(costate.Report.all(every=1)).every == 1
+    assert sent(Report(every=4)).every == 4
+    with pytest.raises(costate.InvalidRequest, match=r"report\.every"):
+        sent(Report(every=0))

@@ -118,6 +118,33 @@ def test_many_reports_are_counted():
     assert reports_line([good, bad, good]) == "2 GOOD, 1 INDISTINGUISHABLE FROM ZERO"
 
 
+def test_a_batch_shows_the_worst_first():
+    good, rough, bad, unknown = (
+        made(TENSORS, np.ones(5), **unknown_figures(), verdict=verdict, summary=summary)
+        for verdict, summary in ((9, "fine"), (8, "so"), (5, "none"), (10, "<who knows>"))
+    )
+    report = costate.BatchReport([good, None, rough, None, bad, unknown])
+    assert report.trajectories == (4, 2, 5, 0)
+    assert report.worst is bad
+    assert report.verdict == "indistinguishable_from_zero"
+    assert not report.good
+    assert dict(report)[2] is rough
+    assert len(report) == 4
+    text = str(report)
+    assert "(4 of 6 trajectories reported on)" in text.splitlines()[0]
+    assert text.index("of trajectory 4") < text.index("  2: ROUGH: so") < text.index("  0: GOOD")
+    assert "&lt;who knows&gt;" in report._repr_html_()
+    assert costate.BatchReport([good, None]).good
+
+
+def test_of_two_alike_the_more_uncertain_is_worse():
+    two = [
+        made(TENSORS, np.ones(5), **unknown_figures(cosine_uncertainty=x), verdict=8)
+        for x in (0.1, 0.3)
+    ]
+    assert costate.BatchReport(two).trajectories == (1, 0)
+
+
 def test_a_headline_names_its_verdict_once():
     def headline(verdict, summary):
         return made(
@@ -173,13 +200,25 @@ def test_every_check(client, sir, loss):
     assert "in all" in str(report)
 
 
-def test_one_for_each_of_a_batch(client, sir, loss):
-    g = client.gradient(sir, t=(0, 14), loss=loss, wrt=["b"], params={"b": [1.2, 1.66]})
-    assert len(g.reports) == 2
-    assert g.reports[1].loss == g.value[1]
-    assert "2 GOOD" in repr(g)
-    with pytest.raises(ValueError, match="reports"):
-        g.report  # noqa: B018
+def test_of_a_batch_every_so_many(client, sir, loss):
+    rates = np.linspace(1.2, 2, 19)
+
+    def call(report, **more):
+        return client.gradient(
+            sir, t=(0, 14), loss=loss, wrt=["b"], params={"b": rates}, report=report, **more
+        )
+
+    plain = call(False)
+    assert plain.report is None
+    some = call(True)
+    assert [b for b, report in enumerate(some.reports) if report] == [0, 16]
+    assert some.reports[16].loss == some.value[16]
+    assert "2 GOOD (2 of 19 trajectories reported on)" in repr(some)
+    assert some.report.good
+    assert np.array_equal(some.vector, plain.vector)
+    most = call(costate.Report(every=2), gradient_method="backprop")
+    assert sorted(most.report.trajectories) == list(range(0, 19, 2))
+    assert len(call(costate.Report(every=1)).report) == 19
 
 
 def test_an_early_end_is_a_failed_gradient(client, sir, loss):

@@ -57,7 +57,7 @@ TEST(GradientResultToProto, AddsWhatIsWanted) {
   result.trajectories[0].times = {7, 8};  // the other one ended early
   result.trajectories[0].gradient = {1};
   result.trajectories[1].gradient = {std::nan("")};
-  result.trajectories[1].report.verdict = Verdict::kFailed;
+  result.trajectories[1].report.emplace().verdict = Verdict::kFailed;
   AdjointStats& stats = result.trajectories[0].stats.adjoint;
   stats.recomputed_steps = 11;
   stats.backward_steps = 12;
@@ -82,13 +82,15 @@ TEST(GradientResultToProto, AddsWhatIsWanted) {
                   reverse_rhs_evaluations: 16
                 }
                 stats {}
-                reports { verdict: VERDICT_UNKNOWN }
+                reports { verdict: VERDICT_UNSPECIFIED }
                 reports { verdict: VERDICT_FAILED })pb"));
   const std::vector<double> times = Doubles(proto.time_gradient());
   ASSERT_EQ(times.size(), 4u);
   EXPECT_EQ(times[1], 8);
   EXPECT_TRUE(std::isnan(times[2]));
   EXPECT_FALSE(proto.has_saved_times());
+  ASSERT_EQ(proto.reports_size(), 2);
+  EXPECT_FALSE(proto.reports(0).has_abs_error()) << "no report was made of it";
 }
 
 // Terminal terms and integrals look at the end alone, which is no save time.

@@ -144,6 +144,8 @@ TEST(ReportOptions, AreWantedUnlessOff) {
   EXPECT_TRUE(convert("directional_difference: true").directional_difference);
   EXPECT_TRUE(convert("growth: true").growth);
   EXPECT_TRUE(convert("linear_range: true").linear_range);
+  EXPECT_EQ(convert("").every, 0);
+  EXPECT_EQ(convert("every: 3").every, 3);
 }
 
 TEST(DurationToProto, SplitsSeconds) {

@@ -57,6 +57,18 @@ TEST(EstimateGradientCost, AddsEachCheckOfAReport) {
   }
 }
 
+TEST(EstimateGradientCost, CountsTheReportsOfABatch) {
+  GradientRequest request = Request(GradientMethod::kBackprop);
+  request.simulation.t1.assign(64, request.simulation.t1[0]);
+  const double plain = Solves(request, 3);
+  request.gradient.report = {.wanted = true, .every = 1};
+  const double all = Solves(request, 3) - plain;
+  request.gradient.report.every = 0;
+  EXPECT_NEAR(Solves(request, 3) - plain, all / 16, 1e-9 * all);
+  request.gradient.report.every = 100;
+  EXPECT_NEAR(Solves(request, 3) - plain, all / 64, 1e-9 * all);
+}
+
 TEST(EstimateVjpCost, CountsCotangents) {
   VjpRequest request;
   request.simulation = Request(GradientMethod::kAuto).simulation;

@@ -154,7 +154,8 @@ TEST_F(GradientServiceTest, NamesWhatItCannotDo) {
 // A hundred thousand reports pass the limit of a message. The solves asked for would not end.
 TEST_F(GradientServiceTest, RefusesAnswersThatCannotBeSentBeforeTheWork) {
   auto request = With<v1::ComputeGradientRequest>(
-      "loss { terms { terminal { state_weights { values: 1 } } } }");
+      "loss { terms { terminal { state_weights { values: 1 } } } } gradient { report { every: 1 } "
+      "}");
   for (int b = 0; b < 200'000; ++b) request.mutable_simulation()->add_t1(1e6);
   request.mutable_simulation()->mutable_options()->mutable_fixed()->set_step(1e-2);
   v1::ComputeGradientResponse response;
@@ -255,6 +256,39 @@ TEST_F(GradientServiceTest, ReportsUnlessTheReportIsOff) {
   ASSERT_EQ(refined.reports_size(), 1);
   EXPECT_TRUE(refined.reports(0).error_measured());
   EXPECT_EQ(Doubles(refined.reports(0).refinement_difference()).size(), 1u);
+}
+
+TEST_F(GradientServiceTest, ReportsOnSomeOfABatch) {
+  const auto answer = [this](const std::string& options) {
+    grpc::ClientContext context;
+    v1::ComputeGradientRequest request = With<v1::ComputeGradientRequest>(kSquares + options);
+    v1::NamedArray* rates = request.mutable_simulation()->add_params();
+    rates->set_name("k");
+    for (int b = 0; b < 5; ++b) rates->mutable_array()->add_values(1 + 0.1 * b);
+    rates->mutable_array()->add_shape(5);
+    v1::ComputeGradientResponse response;
+    const grpc::Status status = server_.gradients().ComputeGradient(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  };
+  const auto made = [](const v1::ComputeGradientResponse& response) {
+    std::vector<int> which;
+    for (int b = 0; b < response.reports_size(); ++b) {
+      if (response.reports(b).verdict() != v1::GradientReport::VERDICT_UNSPECIFIED) {
+        which.push_back(b);
+      } else {
+        EXPECT_FALSE(response.reports(b).has_abs_error());
+      }
+    }
+    return which;
+  };
+  const v1::ComputeGradientResponse some = answer("gradient { report { every: 2 } }");
+  EXPECT_EQ(made(some), (std::vector<int>{0, 2, 4}));
+  EXPECT_EQ(some.gradient_options().report().every(), 2);
+  const v1::ComputeGradientResponse unset = answer("");
+  EXPECT_EQ(made(unset), (std::vector<int>{0}));
+  EXPECT_EQ(unset.gradient_options().report().every(), 16);
+  EXPECT_EQ(Doubles(unset.gradient()), Doubles(some.gradient()));
 }
 
 TEST_F(GradientServiceTest, GivesDerivativesBySaveTimes) {

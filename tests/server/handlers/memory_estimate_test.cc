@@ -78,7 +78,8 @@ TEST(EstimateGradientBytes, CountsReports) {
   request.gradient.report.wanted = true;
   const int64_t rows = 4, values = 11;
   EXPECT_EQ(EstimateGradientBytes(request, 4),
-            without + 2 * 8 * rows * values + 2 * (6 * 8 * 4 + 1024));
+            without + 2 * 8 * rows * values + 2 * (6 * 8 * 4 + 1024))
+      << "one report";
   const int64_t basic = EstimateGradientBytes(request, 4);
   request.gradient.report.second_method = true;
   EXPECT_GT(EstimateGradientBytes(request, 4), basic + 8 * 10'000) << "stored steps";
@@ -99,8 +100,10 @@ TEST(LeastGradientAnswerBytes, CountsWhatIsCertain) {
   request.gradient.want_times = true;
   EXPECT_EQ(LeastGradientAnswerBytes(request, 4, false) - plain, 1000 * 8 * 3);
   request.gradient.want_times = false;
-  request.gradient.report.wanted = true;
+  request.gradient.report = {.wanted = true, .every = 1};
   EXPECT_EQ(LeastGradientAnswerBytes(request, 4, false) - plain, 1000 * 400);
+  request.gradient.report.every = 3;
+  EXPECT_EQ(LeastGradientAnswerBytes(request, 4, false) - plain, 334 * 400);
 }
 
 TEST(EstimateGradientBytes, DifferencesStoreNoSteps) {

@@ -105,6 +105,12 @@ TEST(ValidateGradientOptions, ChecksOfReportsNeedOne) {
   }
 }
 
+TEST(ValidateGradientOptions, ReportsOfABatchAreCounted) {
+  EXPECT_EQ(Field("report { every: 1 }"), "");
+  EXPECT_EQ(Field("report { every: -1 }"), "gradient.report.every");
+  EXPECT_EQ(Field("report { level: LEVEL_OFF every: 4 }"), "gradient.report.every");
+}
+
 TEST(MethodsToCheck, HasADefault) {
   v1::CheckGradientRequest request;
   EXPECT_THAT(MethodsToCheck(request),
