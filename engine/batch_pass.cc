@@ -161,9 +161,11 @@ class Ensemble {
 
 }  // namespace
 
-bool RunsInLanes(GradientMethod method, const BoundSimulation& bound, int64_t count) {
+bool RunsInLanes(GradientMethod method, const Scheme& scheme, const BoundSimulation& bound,
+                 int64_t count) {
   const int lanes = bound.model->rhs().simd_lanes();
-  return method == GradientMethod::kBackprop && lanes > 1 && 2 * count >= lanes && count > 1;
+  return method == GradientMethod::kBackprop && GetMethodInfo(scheme).carried == 1 && lanes > 1 &&
+         2 * count >= lanes && count > 1;
 }
 
 absl::Status DifferentiateInLanes(const Loss& loss, const PassInput& input,

@@ -15,7 +15,8 @@
 namespace costate {
 
 // Whether `count` trajectories can share lanes to advantage: backprop, and enough of them.
-bool RunsInLanes(GradientMethod method, const BoundSimulation& bound, int64_t count);
+bool RunsInLanes(GradientMethod method, const Scheme& scheme, const BoundSimulation& bound,
+                 int64_t count);
 
 // Backprop of some trajectories of a batch, `members` by index, each with the bits that it has
 // alone; results[b] receives that of b. As many run together as the memory budget holds; one that

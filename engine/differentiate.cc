@@ -64,7 +64,8 @@ absl::Status DifferentiateAll(const Loss& loss, const ReportOptions& report, con
     ASSIGN_OR_RETURN(result->trajectories[b], one(b, &report));
   }
   const auto alone = [&](int64_t trajectory) { return one(trajectory, nullptr); };
-  if (RunsInLanes(result->method, bound, static_cast<int64_t>(others.size()))) {
+  if (RunsInLanes(result->method, input.options->scheme(), bound,
+                  static_cast<int64_t>(others.size()))) {
     const int wide = bound.model->rhs().simd_lanes();
     ASSIGN_OR_RETURN(const absl::Duration lanes,
                      PrepareKernels({{&bound.model->rhs(), MapKernel::kValue, wide},

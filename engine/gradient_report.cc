@@ -334,10 +334,10 @@ absl::Status GradientChecks::CompareDifferences(const std::vector<double>& gradi
 }
 
 absl::Status GradientChecks::MeasureGrowth(const std::vector<double>& grid) {
-  if (grid.size() < 2) return absl::OkStatus();
+  if (grid.size() < 2 || GetMethodInfo(options_.scheme()).carried > 1) return absl::OkStatus();
   const int64_t room =
       input_.adjoint == nullptr ? limits::kMaxRecordingBytes : input_.adjoint->memory_budget;
-  Recorder recorder(options_.method, problem_.field->num_states(),
+  Recorder recorder(options_.scheme(), problem_.field->num_states(),
                     std::min(room, limits::kMaxRecordingBytes));
   ShiftedSolve solve(*checked_.input, OnGrid(options_, grid));
   const absl::StatusOr<PassPrimal> recorded = solve.At({}, {&recorder});

@@ -68,7 +68,7 @@ SolveOptions Echo(SolveOptions options, const BoundSimulation& bound) {
     options.lanes = bound.num_trajectories >= wide ? wide : 1;
   }
   if (options.control.kind != StepControl::Kind::kAdaptive) return options;
-  const ControllerGains gains = ResolveGains(options.control, options.method);
+  const ControllerGains gains = ResolveGains(options.control, options.scheme());
   options.control.beta1 = gains.beta1;
   options.control.beta2 = gains.beta2;
   options.control.beta3 = gains.beta3;

@@ -69,7 +69,8 @@ class CheckpointedStore : public StepStore {
         state_bytes_(state_bytes),
         num_steps_(num_steps),
         limit_(CheckpointLimit(input, num_steps, budget, state_bytes, disk_states)),
-        storage_(input.problem.field->num_states(), input.adjoint.scratch_directory, disk_states),
+        storage_(state_bytes / static_cast<int64_t>(sizeof(double)),
+                 input.adjoint.scratch_directory, disk_states),
         schedule_(limit_, num_steps) {
     const int64_t most = num_steps.value_or(input.options.max_steps) + 1;
     times_.set_limit(most);
@@ -115,7 +116,7 @@ class CheckpointedStore : public StepStore {
 
   absl::Span<const double> times() const override { return {times_.data(), times_.size()}; }
   absl::Span<const double> last_state() const override {
-    return {storage_.state(last_), static_cast<size_t>(storage_.num_states())};
+    return {storage_.state(last_), static_cast<size_t>(input_.problem.field->num_states())};
   }
 
   absl::Status VisitBackwards(Visitor visit) override {
@@ -346,7 +347,8 @@ class CheckpointedStore : public StepStore {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StepStore>> MakeCheckpointedStore(const AdjointInput& input) {
-  const int64_t state_bytes = input.problem.field->num_states() * sizeof(double);
+  const int64_t state_bytes =
+      CarriedSize(input.options.scheme(), input.problem.field->num_states()) * sizeof(double);
   const int64_t disk_states =
       input.adjoint.scratch_directory.empty() ? 0 : input.adjoint.max_disk_bytes / state_bytes;
   return std::make_unique<CheckpointedStore>(

@@ -31,7 +31,7 @@ class DiscreteAdjoint : public AdjointMethod {
       absl::Span<const StateCotangents> cotangents) override {
     ASSIGN_OR_RETURN(
         const std::unique_ptr<ReverseSweep> sweep,
-        ReverseSweep::Create(input_.options.method, *input_.problem.field, input_.problem.params,
+        ReverseSweep::Create(input_.options.scheme(), *input_.problem.field, input_.problem.params,
                              store_->times(), cotangents, input_.want_times));
     StopCheck stop(input_.stop);
     RETURN_IF_ERROR(store_->VisitBackwards([&](int64_t i, const StepRecord& step) {

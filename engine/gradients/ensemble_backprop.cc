@@ -15,10 +15,10 @@ namespace {
 // Keeps every accepted step of every trajectory.
 class EnsembleRecorder : public StepObserver {
  public:
-  EnsembleRecorder(Method method, int64_t num_states, int64_t num_trajectories, int64_t max_bytes)
+  EnsembleRecorder(const Scheme& scheme, int64_t num_states, int64_t num_trajectories, int64_t max_bytes)
       : recordings_(num_trajectories), max_bytes_(max_bytes) {
     for (Recording& recording : recordings_) {
-      recording.method = method;
+      recording.scheme = scheme;
       recording.num_states = num_states;
     }
   }
@@ -33,7 +33,7 @@ class EnsembleRecorder : public StepObserver {
   absl::Status Accept(int64_t trajectory, const LaneStep& step) override {
     Recording& recording = recordings_[trajectory];
     const int64_t n = recording.num_states;
-    const int64_t stage_values = GetMethodInfo(recording.method).stages * n;
+    const int64_t stage_values = GetMethodInfo(recording.scheme).stages * n;
     RETURN_IF_ERROR(Count(1 + n + stage_values));
     recording.times.push_back(step.t_next);
     for (int64_t e = 0; e < n; ++e) recording.states.push_back(step.y_new[e * step.lanes]);
@@ -240,7 +240,7 @@ class EnsembleBackpropImpl : public EnsembleBackprop {
   EnsembleBackpropImpl(const AdjointInput& input, std::unique_ptr<LaneReplay> replay)
       : input_(input),
         replay_(std::move(replay)),
-        recorder_(input.options.method, input.problem.field->num_states(),
+        recorder_(input.options.scheme(), input.problem.field->num_states(),
                   input.problem.num_trajectories,
                   std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes)),
         stats_(input.problem.num_trajectories) {}
@@ -294,7 +294,7 @@ class EnsembleBackpropImpl : public EnsembleBackprop {
 
 absl::StatusOr<std::unique_ptr<EnsembleBackprop>> MakeEnsembleBackprop(const AdjointInput& input) {
   ASSIGN_OR_RETURN(std::unique_ptr<LaneReplay> replay,
-                   MakeLaneReplay(input.options.method, *input.problem.field));
+                   MakeLaneReplay(input.options.scheme(), *input.problem.field));
   return std::make_unique<EnsembleBackpropImpl>(input, std::move(replay));
 }
 

@@ -12,7 +12,7 @@ namespace {
 class FullStore : public StepStore {
  public:
   explicit FullStore(const AdjointInput& input)
-      : recorder_(input.options.method, input.problem.field->num_states(),
+      : recorder_(input.options.scheme(), input.problem.field->num_states(),
                   std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes)) {}
 
   absl::Status Begin(double t0, const double* y0) override { return recorder_.Begin(t0, y0); }
@@ -23,7 +23,10 @@ class FullStore : public StepStore {
 
   absl::Span<const double> times() const override { return recording().times; }
   absl::Span<const double> last_state() const override {
-    return absl::MakeConstSpan(recording().states).last(recording().num_states);
+    const Recording& all = recording();
+    return absl::MakeConstSpan(all.states)
+        .last(CarriedSize(all.scheme, all.num_states))
+        .first(all.num_states);
   }
 
   absl::Status VisitBackwards(Visitor visit) override {

@@ -199,7 +199,7 @@ absl::StatusOr<GrowthEstimate> EstimateGrowth(const VectorField& field, const Re
   const int64_t n = recording.num_states;
   const bool dense = n <= 2 * field.simd_lanes();
   ASSIGN_OR_RETURN(std::unique_ptr<StepReplay> replay,
-                   MakeStepReplay(recording.method, field, {.cotangents = !dense}));
+                   MakeStepReplay(recording.scheme, field, {.cotangents = !dense}));
   FlowMap map(recording, params, scale, std::move(replay), stop);
   GrowthEstimate estimate;
   if (dense) {

@@ -26,26 +26,29 @@ absl::Status CheckSizes(const VectorField& field, absl::Span<const double> param
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ReverseSweep>> ReverseSweep::Create(
-    Method method, const VectorField& field, absl::Span<const double> params,
+    const Scheme& scheme, const VectorField& field, absl::Span<const double> params,
     absl::Span<const double> times, absl::Span<const StateCotangents> cotangents, bool want_times) {
   RETURN_IF_ERROR(CheckSizes(field, params, times, cotangents));
   const bool alone = cotangents.size() == 1;
   ASSIGN_OR_RETURN(
       std::unique_ptr<StepReplay> replay,
-      MakeStepReplay(method, field,
+      MakeStepReplay(scheme, field,
                      {.tangents = false, .cotangents = alone, .cotangent_blocks = !alone}));
   const int width = alone ? 1 : replay->block();
   return std::unique_ptr<ReverseSweep>(
-      new ReverseSweep(params, times, cotangents, std::move(replay), width, want_times));
+      new ReverseSweep(params, times, cotangents, std::move(replay), GetMethodInfo(scheme).carried,
+                       width, want_times));
 }
 
 ReverseSweep::ReverseSweep(absl::Span<const double> params, absl::Span<const double> times,
                            absl::Span<const StateCotangents> cotangents,
-                           std::unique_ptr<StepReplay> replay, int width, bool want_times)
+                           std::unique_ptr<StepReplay> replay, int carried, int width,
+                           bool want_times)
     : params_(params),
       times_(times),
       cotangents_(cotangents),
       replay_(std::move(replay)),
+      carried_(carried),
       width_(width),
       n_(replay_->num_states()),
       num_steps_(static_cast<int64_t>(times.size()) - 1),
@@ -61,7 +64,7 @@ void ReverseSweep::FillBlock(int64_t first) {
   Block& block = blocks_.emplace_back();
   const int64_t rows = static_cast<int64_t>(cotangents_[0].times.size());
   block.saved.assign(rows * n_ * width_, 0.0);
-  block.lambda.assign(n_ * width_, 0.0);
+  block.lambda.assign(carried_ * n_ * width_, 0.0);
   block.params.assign(params_.size() * width_, 0.0);
   block.t0.assign(width_, 0.0);
   block.t1.assign(width_, 0.0);
@@ -96,6 +99,7 @@ void ReverseSweep::Step(int64_t i, const StepRecord& step) {
       if (last) block.t1[l] = c_h[l];
       if (i == 0) block.t0[l] = c_t[l] - c_h[l];  // the first step's end stays where it is
     }
+    if (i == 0) PullStart(block, step);
   }
   if (want_times_) AddTimeDerivatives(remaining_, last_row, step);
 }
@@ -125,6 +129,13 @@ void ReverseSweep::AddToLambda(Block& block, int64_t row) const {
   for (int64_t i = 0; i < stride; ++i) block.lambda[i] += c[i];
 }
 
+// From all that is carried to y(t0) alone.
+void ReverseSweep::PullStart(Block& block, const StepRecord& step) {
+  if (carried_ == 1) return;
+  replay_->StartVjp(step.t, step.y, params_.data(), width_ > 1, block.lambda.data(),
+                    block.params.data(), block.t0.data());
+}
+
 void ReverseSweep::AddTimeDerivatives(int64_t first_row, int64_t last_row, const StepRecord& step) {
   for (int64_t row = first_row; row < last_row; ++row) {
     replay_->Slope(SavedTheta(cotangents_[0].times[row], step), slope_.data());
@@ -146,15 +157,15 @@ std::vector<AdjointResult> ReverseSweep::Take(AdjointStats* stats) && {
   stats->rhs_evaluations += replay_->rhs_evaluations();
   stats->vjp_evaluations += replay_->vjp_evaluations();
   std::vector<AdjointResult> results(cotangents_.size());
-  const auto column = [this](const std::vector<double>& lanes, int l) {
-    std::vector<double> values(lanes.size() / width_);
+  const auto column = [this](const std::vector<double>& lanes, int l, int vectors = 1) {
+    std::vector<double> values(lanes.size() / (vectors * width_));
     for (size_t i = 0; i < values.size(); ++i) values[i] = lanes[i * width_ + l];
     return values;
   };
   for (size_t v = 0; v < results.size(); ++v) {
     const Block& block = blocks_[v / width_];
     const int l = static_cast<int>(v % width_);
-    results[v].initial_state = column(block.lambda, l);
+    results[v].initial_state = column(block.lambda, l, carried_);
     results[v].params = column(block.params, l);
     results[v].times = column(block.times, l);
     results[v].t0 = block.t0[l];

@@ -22,7 +22,7 @@ class ReverseSweep {
   // `params`, `times` ([N + 1], the recorded grid) and the arrays of `cotangents` outlive the
   // sweep. INVALID_ARGUMENT for sizes that do not fit.
   static absl::StatusOr<std::unique_ptr<ReverseSweep>> Create(
-      Method method, const VectorField& field, absl::Span<const double> params,
+      const Scheme& scheme, const VectorField& field, absl::Span<const double> params,
       absl::Span<const double> times, absl::Span<const StateCotangents> cotangents,
       bool want_times);
 
@@ -36,7 +36,7 @@ class ReverseSweep {
   // W cotangents at once; arrays are [element][lane].
   struct Block {
     std::vector<double> saved;                        // [K][n][W]
-    std::vector<double> lambda;                       // [n][W]
+    std::vector<double> lambda;                       // [carried][n][W]
     std::vector<double> params;                       // [m][W]
     std::vector<double> t0, t1;                       // [W]
     std::vector<double> times;                        // [K][W]; empty unless wanted
@@ -45,17 +45,19 @@ class ReverseSweep {
 
   ReverseSweep(absl::Span<const double> params, absl::Span<const double> times,
                absl::Span<const StateCotangents> cotangents, std::unique_ptr<StepReplay> replay,
-               int width, bool want_times);
+               int carried, int width, bool want_times);
   void FillBlock(int64_t first);
   void CollectSaved(Block& block, int64_t first_row, int64_t last_row, const StepRecord& step,
                     bool last);
   void AddTimeDerivatives(int64_t first_row, int64_t last_row, const StepRecord& step);
   void AddToLambda(Block& block, int64_t row) const;
+  void PullStart(Block& block, const StepRecord& step);
 
   const absl::Span<const double> params_;
   const absl::Span<const double> times_;
   const absl::Span<const StateCotangents> cotangents_;
   const std::unique_ptr<StepReplay> replay_;
+  const int carried_;
   const int width_;  // W
   const int64_t n_;
   const int64_t num_steps_;

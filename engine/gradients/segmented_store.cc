@@ -54,8 +54,9 @@ class SegmentedStore : public StepStore {
  public:
   explicit SegmentedStore(const AdjointInput& input)
       : input_(input),
-        n_(input.problem.field->num_states()),
-        stage_values_(GetMethodInfo(input.options.method).stages * n_),
+        n_(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
+        stage_values_(GetMethodInfo(input.options.scheme()).stages *
+                      input.problem.field->num_states()),
         budget_(std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes)),
         segments_(input.adjoint.segments > 0 ? input.adjoint.segments : kDefaultSegments),
         cuts_(input.problem.t0[0], input.problem.t1[0], segments_),
@@ -80,7 +81,7 @@ class SegmentedStore : public StepStore {
 
   absl::Span<const double> times() const override { return {times_.data(), times_.size()}; }
   absl::Span<const double> last_state() const override {
-    return {storage_.state(last_), static_cast<size_t>(n_)};
+    return {storage_.state(last_), static_cast<size_t>(input_.problem.field->num_states())};
   }
 
   absl::Status VisitBackwards(Visitor visit) override {
@@ -235,7 +236,8 @@ class SegmentedStore : public StepStore {
   }
 
   const AdjointInput input_;
-  const int64_t n_, stage_values_, budget_, segments_;
+  const int64_t n_;  // doubles a step carries
+  const int64_t stage_values_, budget_, segments_;
   SegmentCuts cuts_;
   CountedVector<double> times_;
   CountedVector<Start> starts_;

@@ -1,6 +1,7 @@
 #include "engine/gradients/stability.h"
 
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "engine/solvers/rk/erk.h"
@@ -29,6 +30,7 @@ double StabilityFunction(const rk::TableauView& table, double z) {
 }  // namespace
 
 double RealStabilityLimit(Method method) {
+  if (GetMethodInfo(method).carried > 1) return std::numeric_limits<double>::quiet_NaN();
   const rk::TableauView table = rk::GetTableau(method);
   double x = 0;
   while (x < kFarthest && std::fabs(StabilityFunction(table, -(x + kScanStep))) <= 1 + kRounding) {

@@ -9,7 +9,7 @@ namespace costate {
 absl::StatusOr<std::unique_ptr<StepRecomputer>> StepRecomputer::Create(
     const AdjointInput& input, absl::Span<const double> times) {
   ASSIGN_OR_RETURN(std::unique_ptr<Stepper> stepper,
-                   MakeStepper(input.options.method, *input.problem.field, 1));
+                   MakeStepper(input.options.scheme(), *input.problem.field, 1));
   return std::unique_ptr<StepRecomputer>(new StepRecomputer(input, times, std::move(stepper)));
 }
 
@@ -22,7 +22,7 @@ StepRecomputer::StepRecomputer(const AdjointInput& input, absl::Span<const doubl
 
 void StepRecomputer::Start(int64_t step, const double* y) {
   evaluations_ += stepper_->rhs_evaluations(0);
-  stepper_->Reset(0, times_[step], y, params_.data(), nullptr);
+  stepper_->Resume(0, times_[step], y, params_.data());
   step_ = step;
 }
 

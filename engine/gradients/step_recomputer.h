@@ -21,7 +21,7 @@ class StepRecomputer {
   static absl::StatusOr<std::unique_ptr<StepRecomputer>> Create(const AdjointInput& input,
                                                                 absl::Span<const double> times);
 
-  // Goes to the start of step `step`, where the state is `y` [n], copied.
+  // Goes to the start of step `step`, where `y` is carried, [carried][n], copied.
   void Start(int64_t step, const double* y);
 
   // The step here, with its stages. CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE as StopCheck.
@@ -34,7 +34,7 @@ class StepRecomputer {
   absl::Status AdvanceTo(int64_t step);
 
   int64_t step() const { return step_; }
-  const double* y() const { return stepper_->y(); }            // [n] here
+  const double* y() const { return stepper_->y(); }            // [carried][n] here
   const double* stages() const { return stepper_->stages(); }  // [stages][n] of the step tried
 
   int64_t recomputed_steps() const { return recomputed_steps_; }

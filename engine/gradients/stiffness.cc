@@ -88,7 +88,7 @@ absl::Status StiffnessCompanion::Accept(const StepRecord& step, const double* /*
 }
 
 double StiffnessCompanion::share() const {
-  if (steps_ == 0) return std::numeric_limits<double>::quiet_NaN();
+  if (steps_ == 0 || std::isnan(bound_)) return std::numeric_limits<double>::quiet_NaN();
   return static_cast<double>(near_) / static_cast<double>(steps_);
 }
 

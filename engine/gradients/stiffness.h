@@ -29,7 +29,7 @@ class StiffnessCompanion : public StepCompanion {
   absl::Status Accept(const StepRecord& step, const double* y_new,
                       absl::Span<const double> saved_theta) override;
 
-  // Share of accepted steps with h |lambda| > near * limit. NaN without steps.
+  // Share of accepted steps with h |lambda| > near * limit. NaN without steps or limit.
   double share() const;
   int64_t jvp_evaluations() const { return evaluations_; }
 

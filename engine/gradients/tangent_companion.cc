@@ -50,9 +50,10 @@ TangentCompanion::TangentCompanion(const Problem& problem, const SolveOptions& o
       options_(options),
       n_(problem.field->num_states()),
       columns_(seeds.num_columns),
-      fsal_(GetMethodInfo(options.method).fsal),
+      carried_(CarriedSize(options.scheme(), n_)),
+      fsal_(GetMethodInfo(options.scheme()).fsal),
       has_error_(options.control.kind == StepControl::Kind::kAdaptive &&
-                 GetMethodInfo(options.method).error_order > 0),
+                 GetMethodInfo(options.scheme()).error_order > 0),
       judges_(has_error_ && control == TangentControl::kFull),
       scale_(seeds.scale),
       watch_(cancellation, options.wall_budget) {}
@@ -81,7 +82,7 @@ absl::Status TangentCompanion::Init(const TangentSeeds& seeds) {
 absl::Status TangentCompanion::MakeBlock(const TangentSeeds& seeds, int64_t first_column) {
   Block block;
   ASSIGN_OR_RETURN(block.replay,
-                   MakeStepReplay(options_.method, *problem_.field, {.cotangents = false}));
+                   MakeStepReplay(options_.scheme(), *problem_.field, {.cotangents = false}));
   lanes_ = block.replay->block();
   const int64_t m = problem_.field->num_params();
   block.first_column = first_column;
@@ -89,8 +90,8 @@ absl::Status TangentCompanion::MakeBlock(const TangentSeeds& seeds, int64_t firs
   block.t0.resize(lanes_);
   block.t1.resize(lanes_);
   block.params.resize(m * lanes_);
-  block.state.resize(n_ * lanes_);
-  block.next.resize(n_ * lanes_);
+  block.state.resize(carried_ * lanes_);
+  block.next.resize(carried_ * lanes_);
   block.weight.resize(n_ * lanes_, 1.0);
   if (has_error_) block.error.resize(n_ * lanes_);
   if (fsal_) block.slope.resize(n_ * lanes_);
@@ -145,7 +146,7 @@ absl::Status TangentCompanion::SaveStart(const TangentSeeds& seeds) {
 }
 
 absl::Status TangentCompanion::CheckRoom(int64_t rows) const {
-  const MethodInfo& info = GetMethodInfo(options_.method);
+  const MethodInfo& info = GetMethodInfo(options_.scheme());
   // A column's vectors in a block, and the derivatives and state of the stages in its replay.
   const int64_t vectors =
       3 + (has_error_ ? 1 : 0) + (fsal_ ? 2 : 0) + info.stages + info.extra_stages + 1;
@@ -174,6 +175,7 @@ bool TangentCompanion::Stopped() {
 double TangentCompanion::Try(const StepRecord& step) {
   const bool first = IsFirst(step);
   const bool last = IsLast(step);
+  if (first && !started_) Start(step);
   double largest = 0;
   for (Block& block : blocks_) {
     // The driver looks before every step.
@@ -189,6 +191,15 @@ double TangentCompanion::Try(const StepRecord& step) {
     if (has_error_) largest = std::max(largest, ErrorRatio(block));
   }
   return largest;
+}
+
+// What is carried beside y starts from y(t0).
+void TangentCompanion::Start(const StepRecord& step) {
+  for (Block& block : blocks_) {
+    block.replay->StartJvp(step.t, step.y, problem_.params.data(), block.t0.data(),
+                           block.params.data(), block.state.data());
+  }
+  started_ = true;
 }
 
 double TangentCompanion::ErrorRatio(const Block& block) const {

@@ -66,6 +66,7 @@ class TangentCompanion : public StepCompanion {
   // Tangents of the tried step in all blocks; the largest error ratio over columns. Infinite, with
   // blocks left out, when stopped.
   double Try(const StepRecord& step);
+  void Start(const StepRecord& step);
   double ErrorRatio(const Block& block) const;
   void MeasureAmplification(const StepRecord& step, const double* y_new);
   bool IsFirst(const StepRecord& step) const;
@@ -77,12 +78,14 @@ class TangentCompanion : public StepCompanion {
   const SolveOptions& options_;
   const int64_t n_;
   const int64_t columns_;
+  const int64_t carried_;  // rows of what a step carries
   const bool fsal_;
   const bool has_error_;  // the method estimates an error
   const bool judges_;     // and it takes part in step control
   int lanes_ = 1;
   std::vector<Block> blocks_;
   std::vector<double> interpolated_;  // [n][W]
+  bool started_ = false;              // Block::state holds all that is carried
   bool slope_known_ = false;          // Block::slope holds
   double tried_ratio_ = 0;
   ErrorRatios ratios_;         // of accepted steps

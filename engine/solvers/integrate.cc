@@ -30,7 +30,7 @@ class Driver {
         hooks_(hooks),
         adaptive_(options.control.kind == StepControl::Kind::kAdaptive),
         n_(problem.field->num_states()),
-        gains_(ResolveGains(options.control, options.method)),
+        gains_(ResolveGains(options.control, options.scheme())),
         watch_(hooks.cancellation, options.wall_budget),
         output_(options.save, *problem.field, hooks.sink) {}
 
@@ -51,9 +51,9 @@ class Driver {
  private:
   absl::Status Prepare() {
     RETURN_IF_ERROR(output_.Reserve(problem_.num_trajectories));
-    ASSIGN_OR_RETURN(stepper_, MakeStepper(options_.method, *problem_.field, W));
+    ASSIGN_OR_RETURN(stepper_, MakeStepper(options_.scheme(), *problem_.field, W));
     if (adaptive_) {
-      const MethodInfo& info = GetMethodInfo(options_.method);
+      const MethodInfo& info = GetMethodInfo(options_.scheme());
       ASSIGN_OR_RETURN(Kernel value, problem_.field->Get(MapKernel::kValue, 1));
       initial_step_ = std::make_unique<InitialStep>(std::move(value), n_,
                                                     std::min(info.order, info.error_order));
@@ -146,7 +146,7 @@ class Driver {
     Trajectory& trajectory = trajectories_[b];
     output_.Begin(&trajectory, t1);
     if (options_.return_grid) trajectory.grid.push_back(t0);
-    for (StepCompanion* companion : hooks_.companions) Update(companion->Begin(t0, y0));
+    TellStart(t0, y0, params);
     if (hooks_.observer != nullptr) Update(hooks_.observer->Begin(b, t0, y0));
     if (!output_.CheckStart(y0, &lane.termination)) return Finish(l, 0);
     if (!SaveStart(&lane, y0) || t0 == t1) return Finish(l, 0);
@@ -161,6 +161,15 @@ class Driver {
     stepper_->Reset(l, t0, y0, params, derivative);
     ++active_;
     return true;
+  }
+
+  void TellStart(double t0, const double* y0, const double* params) {
+    if (hooks_.companions.empty()) return;
+    if (GetMethodInfo(options_.scheme()).carried > 1) {
+      stepper_->Reset(0, t0, y0, params, nullptr);
+      y0 = stepper_->y();
+    }
+    for (StepCompanion* companion : hooks_.companions) Update(companion->Begin(t0, y0));
   }
 
   // Saves what is asked for at t0. False if that was cut short, with the lane's termination.
@@ -217,7 +226,7 @@ class Driver {
   void RetireRefused(int l) {
     const int64_t element = stepper_->WorstElement(l, atol_.data(), options_.control.rtol);
     bool finite = std::isfinite(stepper_->y_new()[element * W + l]);
-    for (int j = 0; j < GetMethodInfo(options_.method).stages; ++j) {
+    for (int j = 0; j < GetMethodInfo(options_.scheme()).stages; ++j) {
       finite = finite && std::isfinite(stepper_->stages()[(j * n_ + element) * W + l]);
     }
     Retire(l, lane_[l].Refused(finite, std::sqrt(error_[l]), element,

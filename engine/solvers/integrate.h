@@ -16,10 +16,10 @@ namespace costate {
 
 // The accepted steps of one trajectory, enough to replay each.
 struct Recording {
-  Method method = Method::kTsit5;
+  Scheme scheme = Method::kTsit5;
   int64_t num_states = 0;
   std::vector<double> times;   // [N + 1], t0 first
-  std::vector<double> states;  // [N + 1, n]
+  std::vector<double> states;  // [N + 1, carried, n]
   std::vector<double> stages;  // [N, s, n]
 
   int64_t num_steps() const { return static_cast<int64_t>(times.size()) - 1; }
@@ -33,7 +33,8 @@ struct Recording {
 class StepCompanion {
  public:
   virtual ~StepCompanion() = default;
-  // Called once, before the first step, with finite and with bad initial states alike.
+  // Called once, before the first step, with finite and with bad initial states alike; y0 is what
+  // the first step starts from, [carried][n], y first. So is y_new below.
   virtual absl::Status Begin(double /*t0*/, const double* /*y0*/) { return absl::OkStatus(); }
   // The weighted error of what the companion carries, judged like the state's own: the step is
   // accepted when both are <= 1, and the next step follows the larger. 0 for none. Not judged
@@ -53,7 +54,8 @@ struct LaneStep {
   const double* stages = nullptr;  // [stages][n]
 };
 
-// Is told of the accepted steps of every trajectory, in lanes. An error ends the solve.
+// Is told of the accepted steps of every trajectory, in lanes; for methods that carry y alone. An
+// error ends the solve.
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
@@ -84,7 +86,7 @@ absl::Status ValidateSolve(const Problem& problem, const SolveOptions& options);
 // Keeps every accepted step. RESOURCE_EXHAUSTED from the solve past `max_bytes`.
 class Recorder : public StepCompanion {
  public:
-  Recorder(Method method, int64_t num_states, int64_t max_bytes);
+  Recorder(const Scheme& scheme, int64_t num_states, int64_t max_bytes);
   absl::Status Begin(double t0, const double* y0) override;
   double TrialError(const StepRecord& step, const double* y_new) override;
   absl::Status Accept(const StepRecord& step, const double* y_new,

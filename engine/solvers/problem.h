@@ -31,6 +31,25 @@ enum class Method {
   kTsit5,
   kDopri5,
   kDopri8,
+  kEes25,
+  kEes27,
+  kAlf,
+  kReversibleHeun,
+  kLeapfrogMidpoint,
+};
+
+// A one-step method as it is run.
+struct Scheme {
+  Scheme(Method m) : method(m) {}  // NOLINT: a method alone is a scheme
+  Scheme(Method m, std::optional<double> coupling, double eta)
+      : method(m), coupling(coupling), eta(eta) {}
+
+  Method method;
+  // Set: the construction of McCallum and Foster (arXiv 2410.11648) makes a Runge-Kutta method
+  // reversible, with coupling lambda in (0, 1]; see reversible/coupled.h.
+  std::optional<double> coupling;
+  // kAlf: damping in (0, 1], not 1/2; 1: none.
+  double eta = 1;
 };
 
 // y' = f(t, y, p) from t0 to t1 (t1 < t0 integrates backwards), for B trajectories. Spans must
@@ -89,6 +108,8 @@ struct StepControl {
 
 struct SolveOptions {
   Method method = Method::kTsit5;
+  std::optional<double> coupling;  // see Scheme
+  double eta = 1;                  // see Scheme
   StepControl control;
   SaveAt save;
   int64_t max_steps = limits::kDefaultMaxSteps;           // accepted + rejected, per trajectory
@@ -96,6 +117,8 @@ struct SolveOptions {
   bool return_grid = false;  // keep the accepted step times of each trajectory
   // Widest lane count to use; 0: field->simd_lanes() when B is at least that, else 1.
   int lanes = 0;
+
+  Scheme scheme() const { return {method, coupling, eta}; }
 };
 
 struct Termination {

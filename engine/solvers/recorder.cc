@@ -6,11 +6,11 @@
 namespace costate {
 
 StepRecord Recording::step(int64_t i) const {
-  const int64_t stride = GetMethodInfo(method).stages * num_states;
+  const int64_t stride = GetMethodInfo(scheme).stages * num_states;
   return {.t = times[i],
           .h = times[i + 1] - times[i],
           .t_next = times[i + 1],
-          .y = states.data() + i * num_states,
+          .y = states.data() + i * CarriedSize(scheme, num_states),
           .stages = stages.data() + i * stride};
 }
 
@@ -18,14 +18,15 @@ int64_t Recording::bytes() const {
   return static_cast<int64_t>((times.size() + states.size() + stages.size()) * sizeof(double));
 }
 
-Recorder::Recorder(Method method, int64_t num_states, int64_t max_bytes) : max_bytes_(max_bytes) {
-  recording_.method = method;
+Recorder::Recorder(const Scheme& scheme, int64_t num_states, int64_t max_bytes)
+    : max_bytes_(max_bytes) {
+  recording_.scheme = scheme;
   recording_.num_states = num_states;
 }
 
 absl::Status Recorder::Begin(double t0, const double* y0) {
   recording_.times.push_back(t0);
-  recording_.states.insert(recording_.states.end(), y0, y0 + recording_.num_states);
+  recording_.states.assign(y0, y0 + CarriedSize(recording_.scheme, recording_.num_states));
   return absl::OkStatus();
 }
 
@@ -33,8 +34,8 @@ double Recorder::TrialError(const StepRecord& /*step*/, const double* /*y_new*/)
 
 absl::Status Recorder::Accept(const StepRecord& step, const double* y_new,
                               absl::Span<const double> /*saved_theta*/) {
-  const int64_t n = recording_.num_states;
-  const int64_t stage_values = GetMethodInfo(recording_.method).stages * n;
+  const int64_t n = CarriedSize(recording_.scheme, recording_.num_states);
+  const int64_t stage_values = GetMethodInfo(recording_.scheme).stages * recording_.num_states;
   const int64_t more = static_cast<int64_t>(sizeof(double)) * (1 + n + stage_values);
   if (recording_.bytes() + more > max_bytes_) {
     return absl::ResourceExhaustedError(absl::StrCat(

@@ -7,8 +7,8 @@
 
 namespace costate {
 
-ControllerGains ResolveGains(const StepControl& control, Method method) {
-  const MethodInfo& info = GetMethodInfo(method);
+ControllerGains ResolveGains(const StepControl& control, const Scheme& scheme) {
+  const MethodInfo& info = GetMethodInfo(scheme);
   const double k = std::min(info.order, info.error_order) + 1;
   ControllerGains gains;
   switch (control.controller) {

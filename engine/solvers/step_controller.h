@@ -61,7 +61,7 @@ struct ControllerGains {
   double log_safety = -0.15200309344504997;  // log2(0.9)
   double min_factor = 0.2, max_factor = 10;
 };
-ControllerGains ResolveGains(const StepControl& control, Method method);
+ControllerGains ResolveGains(const StepControl& control, const Scheme& scheme);
 
 // The memory of one trajectory's controller. The factor of the next step is
 //   accepted: clamp(safety e_n^-b1 e_{n-1}^b2 e_{n-2}^-b3, min_factor, max_factor), at most 1 right

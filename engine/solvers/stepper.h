@@ -8,7 +8,8 @@
 //   1. a table in rk/<name>.h and its instance in rk/<name>.cc   2. Method in problem.h
 //   3. method.cc: the switch the compiler then points at, and the list of AllMethods()
 //   4. METHOD_<NAME> in proto solve.proto, server/convert, the client's names
-//   5. nothing for the order conditions and suites: the tests run over AllMethods()
+//   5. nothing for the order conditions and suites: the tests run over RungeKuttaMethods()
+// A reversible method of one evaluation is a table in reversible/one_evaluation.cc instead.
 #ifndef COSTATE_ENGINE_SOLVERS_STEPPER_H_
 #define COSTATE_ENGINE_SOLVERS_STEPPER_H_
 
@@ -23,6 +24,13 @@
 
 namespace costate {
 
+// Whether a step can be taken back from its end.
+enum class Reversal {
+  kNone,
+  kNear,   // a step of -h undoes it up to a power of h far above the order
+  kExact,  // up to rounding
+};
+
 struct MethodInfo {
   Method method;
   std::string_view name;  // "tsit5"
@@ -30,12 +38,25 @@ struct MethodInfo {
   int order;         // of the solution that is propagated
   int error_order;   // of the embedded one; 0: none, fixed steps or grids only
   int dense_order;   // of the dense output: error O(h^(dense_order + 1)) in one step
-  int stages;        // kept derivatives k_1 .. k_s of a step
+  int stages;        // kept vectors of a step: derivatives k_1 .. k_s and the like
   int extra_stages;  // further ones its dense output needs
   bool fsal;         // last stage is the first of the next step
+  // Vectors [n] that a step carries on: y alone, or y followed by others.
+  int carried = 1;
+  Reversal reversal = Reversal::kNone;
+  int evaluations = 0;  // of the right-hand side in a step, that of FSAL not counted
 };
-const MethodInfo& GetMethodInfo(Method method);
+// Of the method as the scheme runs it.
+const MethodInfo& GetMethodInfo(const Scheme& scheme);
+// Of what a step carries, in doubles.
+inline int64_t CarriedSize(const Scheme& scheme, int64_t num_states) {
+  return GetMethodInfo(scheme).carried * num_states;
+}
+// Those with a table (rk/), and all; none is coupled.
+absl::Span<const Method> RungeKuttaMethods();
 absl::Span<const Method> AllMethods();
+// INVALID_ARGUMENT at "coupling" or "eta" for a scheme there is not.
+absl::Status ValidateScheme(const Scheme& scheme);
 
 // Steps W trajectories at once. Arrays are [element][lane]. All state lives in the object.
 // Lanes are independent: a lane's values never influence another's, and its bits do not depend
@@ -50,6 +71,11 @@ class Stepper {
   // known; null: evaluated with the next Step.
   virtual void Reset(int lane, double t, const double* y, const double* p,
                      const double* derivative) = 0;
+
+  // The same from all vectors a step carries, [carried][n] as y() gave them.
+  virtual void Resume(int lane, double t, const double* carried, const double* p) {
+    Reset(lane, t, carried, p, nullptr);
+  }
 
   // Tries a step from every lane's current time t to t_next[lane] (t itself for an idle lane).
   // The step size is h = t_next - t as rounded, so a step is named by its two times exactly.
@@ -76,8 +102,9 @@ class Stepper {
   // theta = 0 and 1 give y and y_new exactly.
   virtual void Interpolate(int lane, double theta, double* y) = 0;
 
-  // Current point and tried end point, [n][lane]; stage derivatives of the tried step,
-  // [stage][n][lane]. Valid until the next call of a non-const member.
+  // What is carried at the current point and at the tried end point, [carried][n][lane], y first;
+  // kept vectors of the tried step, [stage][n][lane]. Valid until the next call of a non-const
+  // member.
   virtual const double* y() const = 0;
   virtual const double* y_new() const = 0;
   virtual const double* stages() const = 0;
@@ -87,18 +114,35 @@ class Stepper {
 };
 
 // `field` must outlive the stepper. INVALID_ARGUMENT unless `lanes` is 1 or field.simd_lanes().
-absl::StatusOr<std::unique_ptr<Stepper>> MakeStepper(Method method, const VectorField& field,
+absl::StatusOr<std::unique_ptr<Stepper>> MakeStepper(const Scheme& scheme, const VectorField& field,
                                                      int lanes);
 
-// A step as it was taken: y(t) and the stage derivatives. Pointers into a Recording or a Stepper
-// with W = 1.
+// A step as it was taken: what it carried at t and the vectors it kept. Pointers into a Recording
+// or a Stepper with W = 1.
 struct StepRecord {
   double t = 0;
   double h = 0;  // t_next - t, rounded
   double t_next = 0;
-  const double* y = nullptr;       // [n] at t
+  const double* y = nullptr;       // [carried][n] at t, y first
   const double* stages = nullptr;  // [stages][n]; null: recomputed, with the same bits
 };
+
+// Takes steps back, W = 1. Thread-safety: one thread.
+class StepInverse {
+ public:
+  virtual ~StepInverse() = default;
+  // Once before Undo; `params` [m] outlives the inverse.
+  virtual void Begin(const double* params) = 0;
+  // From what is carried at t_next, [carried][n], to what was carried at t, up to rounding (nearly,
+  // for Reversal::kNear). `end` is read before `start` and `stages` are written to. `stages`
+  // receives the vectors [stages][n] that the step kept, up to rounding; false: it does not.
+  virtual bool Undo(double t, double t_next, const double* end, double* start, double* stages) = 0;
+  virtual int64_t rhs_evaluations() const = 0;
+};
+
+// `field` must outlive the inverse. INVALID_ARGUMENT for a method that cannot go back.
+absl::StatusOr<std::unique_ptr<StepInverse>> MakeStepInverse(const Scheme& scheme,
+                                                             const VectorField& field);
 
 // Derivatives of single recorded steps of y1 = Phi(t, h, y, p) and of their dense output.
 // Discrete derivatives: exact for the arithmetic of the step, step sizes taken as given. t and h
@@ -111,8 +155,21 @@ class StepReplay {
   virtual int64_t num_states() const = 0;
   virtual int block() const = 0;  // W: tangents or cotangents handled at once
 
-  // Tangents, in blocks of W columns. d_t and d_h are [W], d_p is [m][W], d_y and d_y1 [n][W].
-  // d_y1 receives dPhi. d_error, if not null, receives the tangent of the embedded error [n][W].
+  // What a step carries beside y is started from (t0, y0): derivatives of that start. Without
+  // effect where y alone is carried.
+  //
+  // Tangents in blocks: d_carried [carried][n][W] holds those of y0 in its first n rows, and
+  // receives the others; d_t [W], d_p [m][W].
+  virtual void StartJvp(double /*t0*/, const double* /*y0*/, const double* /*params*/,
+                        const double* /*d_t*/, const double* /*d_p*/, double* /*d_carried*/) {}
+  // Cotangents c_carried [carried][n], or [carried][n][W] with `blocks`: adds those through the
+  // start to its first n rows, to c_p [m] and *c_t (with blocks [m][W] and [W]).
+  virtual void StartVjp(double /*t0*/, const double* /*y0*/, const double* /*params*/,
+                        bool /*blocks*/, double* /*c_carried*/, double* /*c_p*/, double* /*c_t*/) {}
+
+  // Tangents, in blocks of W columns. d_t and d_h are [W], d_p is [m][W], d_y and d_y1
+  // [carried][n][W]. d_y1 receives dPhi. d_error, if not null, receives the tangent of the embedded
+  // error [n][W].
   //
   // FSAL methods (MethodInfo::fsal) can save one evaluation per step: d_k_end, if not null,
   // receives the tangent of the last stage [n][W], and is the d_k_first of the next step when that
@@ -132,8 +189,9 @@ class StepReplay {
     double theta = 0;           // in [0, 1]
     const double* c = nullptr;  // [n]; VjpBlock: [n][W]
   };
-  // Reverse, one cotangent at a time. c_y1 [n] is the cotangent of the end point. Adds to c_p [m],
-  // *c_t and *c_h (each of these two may be null: not wanted); writes c_y [n] (may alias c_y1).
+  // Reverse, one cotangent at a time. c_y1 [carried][n] is the cotangent of the end point. Adds to
+  // c_p [m], *c_t and *c_h (each of these two may be null: not wanted); writes c_y [carried][n]
+  // (may alias c_y1). For Runge-Kutta methods
   //   Lambda_i = h f_y(t_i, Y_i)^T (b_i c_1 + sum_q B_i(theta_q) c_q + sum_{j>i} a_ji Lambda_j /
   //   h), i = s..1, c_y = c_1 + sum_q c_q + sum_i Lambda_i (Hager 2000; Sandu 2006; ARKODE guide,
   //   "Mathematics").
@@ -141,8 +199,9 @@ class StepReplay {
                    absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
                    double* c_h) = 0;
 
-  // The same for W cotangents at once: c_y1, c_y and SavedCotangent::c are [n][W], c_p is [m][W],
-  // c_t and c_h are [W]. Only for replays made with ReplayUse::cotangent_blocks.
+  // The same for W cotangents at once: c_y1 and c_y are [carried][n][W], SavedCotangent::c is
+  // [n][W], c_p is [m][W], c_t and c_h are [W]. Only for replays made with
+  // ReplayUse::cotangent_blocks.
   virtual void VjpBlock(const StepRecord& step, const double* params, const double* c_y1,
                         absl::Span<const SavedCotangent> saved, double* c_y, double* c_p,
                         double* c_t, double* c_h) = 0;
@@ -164,7 +223,8 @@ struct ReplayUse {
 };
 
 // `field` must outlive the replay.
-absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(Method method, const VectorField& field,
+absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(const Scheme& scheme,
+                                                           const VectorField& field,
                                                            const ReplayUse& use = {});
 
 // Pulls back one recorded step in each of W lanes: trajectories with steps and parameters of their
@@ -196,8 +256,10 @@ class LaneReplay {
   virtual int64_t vjp_evaluations() const = 0;
 };
 
-// `field` must outlive the replay. INVALID_ARGUMENT unless field.simd_lanes() > 1.
-absl::StatusOr<std::unique_ptr<LaneReplay>> MakeLaneReplay(Method method, const VectorField& field);
+// `field` must outlive the replay. INVALID_ARGUMENT unless field.simd_lanes() > 1 and the method
+// carries y alone.
+absl::StatusOr<std::unique_ptr<LaneReplay>> MakeLaneReplay(const Scheme& scheme,
+                                                           const VectorField& field);
 
 }  // namespace costate
 

@@ -103,7 +103,7 @@ absl::Status ValidateTolerances(const StepControl& control, int64_t num_states) 
 
 absl::Status ValidateAdaptive(const SolveOptions& options, int64_t num_states) {
   const StepControl& control = options.control;
-  const MethodInfo& info = GetMethodInfo(options.method);
+  const MethodInfo& info = GetMethodInfo(options.scheme());
   if (info.error_order == 0) {
     return FieldError("method", info.name,
                       absl::StrCat("a method with an error estimate for adaptive steps (",

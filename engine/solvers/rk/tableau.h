@@ -7,6 +7,7 @@
 //   int kStages, kExtraStages, kDenseDegree;
 //   double kC[S + X], kA[S + X][S + X], kB[S], kE[S];     // kE = b - b_hat, zeros if no estimate
 //   double kDense[S + X][D];
+//   bool kNearlySymmetric;                                // optional
 //
 //   k_i  = f(t + c_i h, y + h sum_{j<i} a_ij k_j)             i = 1..S+X
 //   y1   = y + h sum_i b_i k_i
@@ -60,6 +61,13 @@ constexpr bool HasError() {
   return false;
 }
 
+// Whether a step of -h undoes one of h far beyond the order: such a table says so itself.
+template <typename T>
+constexpr bool IsNearlySymmetric() {
+  if constexpr (requires { T::kNearlySymmetric; }) return T::kNearlySymmetric;
+  return false;
+}
+
 // Monomial coefficients of the cubic Hermite interpolant of (y, k_1) and (y1, k_end).
 template <int S, int R>
 constexpr std::array<std::array<double, 3>, R> HermiteDense(const double (&b)[S], int end_row) {
@@ -98,7 +106,10 @@ constexpr MethodInfo InfoOf() {
           .dense_order = T::kDenseOrder,
           .stages = T::kStages,
           .extra_stages = T::kExtraStages,
-          .fsal = kFsal<T>};
+          .fsal = kFsal<T>,
+          .carried = 1,
+          .reversal = IsNearlySymmetric<T>() ? Reversal::kNear : Reversal::kNone,
+          .evaluations = T::kStages - (kFsal<T> ? 1 : 0)};
 }
 
 template <typename T>

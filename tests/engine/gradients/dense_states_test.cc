@@ -70,7 +70,7 @@ TEST_P(DenseStatesTest, HasTheBitsOfTheSolve) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DenseStatesTest,
-                         ::testing::ValuesIn(AllMethods().begin(), AllMethods().end()),
+                         ::testing::ValuesIn(RungeKuttaMethods().begin(), RungeKuttaMethods().end()),
                          [](const auto& info) {
                            return std::string(GetMethodInfo(info.param).name);
                          });

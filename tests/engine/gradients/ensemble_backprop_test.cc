@@ -118,7 +118,7 @@ std::string Name(const ::testing::TestParamInfo<Case>& info) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, EveryMethod,
-    ::testing::Combine(::testing::ValuesIn(AllMethods().begin(), AllMethods().end()),
+    ::testing::Combine(::testing::ValuesIn(RungeKuttaMethods().begin(), RungeKuttaMethods().end()),
                        ::testing::Values(Steps::kFixed, Steps::kAdaptive, Steps::kGrid)),
     Name);
 

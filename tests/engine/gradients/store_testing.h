@@ -97,7 +97,7 @@ class StoreRun {
       same = same && step.t == expected.t && step.h == expected.h &&
              step.t_next == expected.t_next && std::equal(step.y, step.y + n, expected.y);
       if (step.stages != nullptr) {
-        const int64_t stages = GetMethodInfo(whole.method).stages;
+        const int64_t stages = GetMethodInfo(whole.scheme).stages;
         same = same && std::equal(step.stages, step.stages + stages * n, expected.stages);
       }
       return absl::OkStatus();

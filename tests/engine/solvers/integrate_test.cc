@@ -40,7 +40,7 @@ TEST(Save, KeepsTheEnd) {
 
 TEST(Save, KeepsTimesWithEndsAndRepetitions) {
   const GenericMap<Logistic> field;
-  for (const Method method : AllMethods()) {
+  for (const Method method : RungeKuttaMethods()) {
     if (GetMethodInfo(method).order < 3 || GetMethodInfo(method).error_order == 0) continue;
     SolveOptions options = Adaptive(method, 1e-8, 1e-10);
     SaveTimes(&options, {0, 0, 0.5, 0.5, 1.234, 3.9999, 4, 4});
@@ -255,7 +255,7 @@ TEST(Grid, ReplaysATrajectoryBitForBit) {
   // Times of both signs and sizes, so that t + h and t_next - t round.
   const OwnedProblem problem{
       .t0 = {-0.7}, .t1 = {2.1}, .y0 = {0.9, -0.4, 0.7}, .params = {1.1, 0.6, -0.8, 0.5}};
-  for (const Method method : AllMethods()) {
+  for (const Method method : RungeKuttaMethods()) {
     SolveOptions options = GetMethodInfo(method).error_order > 0 ? Adaptive(method, 1e-5, 1e-7)
                                                                  : FixedSteps(method, 0.07);
     options.return_grid = true;
@@ -373,7 +373,7 @@ TEST_P(BatchTest, DoesNotDependOnItsOrder) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BatchTest,
-                         testing::ValuesIn(AllMethods().begin(), AllMethods().end()),
+                         testing::ValuesIn(RungeKuttaMethods().begin(), RungeKuttaMethods().end()),
                          [](const auto& info) {
                            return std::string(GetMethodInfo(info.param).name);
                          });

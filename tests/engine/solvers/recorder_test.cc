@@ -23,7 +23,7 @@ TEST(Recorder, KeepsWhatTheStepsWere) {
     const Trajectory s = Solve(field, kProblem, options, hooks)[0];
     const Recording recording = std::move(recorder).Take();
     const int64_t stages = GetMethodInfo(method).stages;
-    EXPECT_EQ(recording.method, method);
+    EXPECT_EQ(recording.scheme.method, method);
     EXPECT_EQ(recording.num_steps(), s.stats.accepted_steps);
     EXPECT_TRUE(SameBits(recording.times, s.grid));
     EXPECT_TRUE(SameBits(recording.states, s.states));
