@@ -128,7 +128,7 @@ absl::StatusOr<GradientResult> Engine::Differentiate(const GradientRequest& requ
 
 absl::StatusOr<std::unique_ptr<KeptSolve>> Engine::Keep(const KeepRequest& request,
                                                         const Cancellation* cancellation) {
-  return KeptSolve::Create(request, cancellation);
+  return KeepSimulation(request, cancellation);
 }
 
 absl::StatusOr<VjpResult> Engine::ComputeVjp(const VjpRequest& request,

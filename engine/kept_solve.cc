@@ -1,18 +1,26 @@
 #include "engine/kept_solve.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <utility>
 #include <variant>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "engine/base/field_error.h"
 #include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/stop_source.h"
+#include "engine/bind.h"
 #include "engine/differentiate.h"
 #include "engine/gradient_options.h"
+#include "engine/gradient_pass.h"
 #include "engine/map_rows.h"
 #include "engine/prepare_loss.h"
 #include "engine/resolve_options.h"
@@ -70,74 +78,125 @@ double Nearest(const std::vector<double>& saved, double t) {
                            [t](double a, double b) { return std::fabs(a - t) < std::fabs(b - t); });
 }
 
-}  // namespace
-
-// The right to use the passes, for the length of a call.
-class KeptSolve::Turn {
+class KeptPasses : public KeptSolve {
  public:
-  explicit Turn(KeptSolve* kept) : kept_(kept) {}
-  ~Turn() { kept_->End(); }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
+  explicit KeptPasses(const KeepRequest& request)
+      : model_(request.simulation.model),
+        gradient_(request.gradient),
+        wall_budget_(request.simulation.options.wall_budget) {}
+
+  // Once, and first.
+  absl::Status Solve(const KeepRequest& request, const Cancellation* cancellation);
+
+  SolveResult Solution() const override;
+  const Facts& facts() const override { return facts_; }
+  int64_t stored_bytes() const override { return stored_bytes_.load(std::memory_order_relaxed); }
+  absl::StatusOr<GradientResult> Differentiate(const Loss& loss,
+                                               const Cancellation* cancellation) override;
+  absl::StatusOr<VjpResult> ComputeVjp(const std::vector<Loss>& cotangents,
+                                       const Cancellation* cancellation) override;
 
  private:
-  KeptSolve* const kept_;
+  struct Kept {
+    AdjointOptions adjoint;  // with this trajectory's share of the budget
+    std::unique_ptr<GradientPass> pass;
+  };
+  // The right to use the passes, for the length of a call.
+  class Turn {
+   public:
+    explicit Turn(KeptPasses* kept) : kept_(kept) {}
+    ~Turn() { kept_->End(); }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    KeptPasses* const kept_;
+  };
+
+  absl::Status Begin(const Cancellation* cancellation) ABSL_LOCKS_EXCLUDED(mutex_);
+  void End() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  absl::Status Prepare(const KeepRequest& request, const Cancellation* cancellation);
+  absl::Status SolveAll();
+  PassInput InputOf(int64_t trajectory) const;
+  absl::Status CheckForwardRoom() const;
+  absl::Status CheckTimes(const Loss& loss, std::string_view path) const;
+  absl::StatusOr<absl::Duration> PrepareKernelsFor(int64_t num_cotangents) const;
+  int64_t CountBytes() const;
+  // As if a call had solved too, and no other had been there; `before` are the pass's at its start.
+  GradientStats StatsOfCall(size_t trajectory, const AdjointStats& before) const;
+  // Undoes what a call that is cut short does to the pass.
+  void Restore(size_t trajectory);
+
+  const std::shared_ptr<const Model> model_;
+  const GradientOptions gradient_;
+  const absl::Duration wall_budget_;
+  // Set once, by Solve.
+  BoundSimulation bound_;
+  SolveOptions options_;
+  Facts facts_;
+  std::atomic<int64_t> stored_bytes_{0};
+
+  absl::Mutex mutex_;
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  // Of the call whose turn it is. Saved values of the passes do not change after Solve.
+  StopSource stop_;
+  std::vector<Kept> kept_;  // [B]
 };
 
-KeptSolve::KeptSolve(const KeepRequest& request)
-    : model_(request.simulation.model),
-      gradient_(request.gradient),
-      wall_budget_(request.simulation.options.wall_budget) {}
-
-KeptSolve::~KeptSolve() = default;
-
-absl::StatusOr<std::unique_ptr<KeptSolve>> KeptSolve::Create(const KeepRequest& request,
-                                                             const Cancellation* cancellation) {
+absl::Status KeptPasses::Solve(const KeepRequest& request, const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
-  auto kept = std::unique_ptr<KeptSolve>(new KeptSolve(request));
-  RETURN_IF_ERROR(kept->Begin(cancellation));
-  const Turn turn(kept.get());
-  RETURN_IF_ERROR(kept->Prepare(request, cancellation));
-  absl::Status status = kept->SolveAll();
-  if (absl::IsResourceExhausted(status) && request.gradient.method == GradientMethod::kAuto &&
-      kept->method_ == GradientMethod::kBackprop) {
+  RETURN_IF_ERROR(Begin(cancellation));
+  const Turn turn(this);
+  RETURN_IF_ERROR(Prepare(request, cancellation));
+  absl::Status status = SolveAll();
+  if (absl::IsResourceExhausted(status) && gradient_.method == GradientMethod::kAuto &&
+      facts_.method == GradientMethod::kBackprop) {
     // The same bits in less memory.
-    kept->method_ = GradientMethod::kCheckpointed;
-    absl::StrAppend(&kept->method_reason_,
+    facts_.method = GradientMethod::kCheckpointed;
+    absl::StrAppend(&facts_.method_reason,
                     "; checkpointed in the end, since its steps did not fit in the memory budget");
-    status = kept->SolveAll();
+    status = SolveAll();
   }
   RETURN_IF_ERROR(status);
-  kept->bound_.compile = absl::ZeroDuration();
-  kept->timing_.engine = absl::Now() - start - kept->timing_.compile;
-  return kept;
+  for (const Kept& one : kept_) {
+    facts_.terminations.push_back(one.pass->primal().termination);
+    facts_.stats.push_back(one.pass->primal().stats);
+  }
+  bound_.compile = absl::ZeroDuration();
+  facts_.timing.engine = absl::Now() - start - facts_.timing.compile;
+  return absl::OkStatus();
 }
 
-absl::Status KeptSolve::Prepare(const KeepRequest& request, const Cancellation* cancellation) {
+absl::Status KeptPasses::Prepare(const KeepRequest& request, const Cancellation* cancellation) {
   RETURN_IF_ERROR(CheckMethod(request.gradient.method));
   if (request.simulation.options.save.kind == SaveAt::Kind::kSteps) {
     return FieldError("options.save", "every_steps", "times or the end");
   }
   ASSIGN_OR_RETURN(bound_, Bind(request.simulation, cancellation));
-  ASSIGN_OR_RETURN(wrt_, ResolveWrt(bound_.model->ir(), request.wrt));
-  RETURN_IF_ERROR(CheckSpans(bound_, wrt_));
+  ASSIGN_OR_RETURN(facts_.wrt, ResolveWrt(bound_.model->ir(), request.wrt));
+  RETURN_IF_ERROR(CheckSpans(bound_, facts_.wrt));
   ASSIGN_OR_RETURN(ResolvedOptions resolved, ResolveOptions(request.simulation, bound_));
   options_ = std::move(resolved.options);
-  resolution_ = std::move(resolved.resolution);
+  facts_.resolution = std::move(resolved.resolution);
   RETURN_IF_ERROR(CheckSavedRoom(bound_, options_.save));
-  const int64_t columns = NumColumns(wrt_);
+  const int64_t columns = NumColumns(facts_.wrt);
   RETURN_IF_ERROR(CheckGradientRoom(bound_.num_trajectories, "trajectories", columns));
-  method_ = ChooseGradientMethod(request.gradient, bound_, options_, columns, &method_reason_);
-  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, method_));
-  return method_ == GradientMethod::kForward ? CheckForwardRoom() : absl::OkStatus();
+  facts_.method =
+      ChooseGradientMethod(request.gradient, bound_, options_, columns, &facts_.method_reason);
+  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, facts_.method));
+  facts_.tangent_control = gradient_.tangent_control;
+  facts_.num_columns = columns;
+  facts_.num_values = bound_.model->rhs().num_states() + bound_.model->outputs().num_values();
+  return facts_.method == GradientMethod::kForward ? CheckForwardRoom() : absl::OkStatus();
 }
 
 // Tangents of all trajectories are held together.
-absl::Status KeptSolve::CheckForwardRoom() const {
+absl::Status KeptPasses::CheckForwardRoom() const {
   const double rows = static_cast<double>(std::max<size_t>(1, options_.save.times.size())) + 1;
   const double bytes = 8.0 * static_cast<double>(bound_.num_trajectories) * rows *
                        static_cast<double>(bound_.model->rhs().num_states()) *
-                       static_cast<double>(NumColumns(wrt_));
+                       static_cast<double>(NumColumns(facts_.wrt));
   if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat("the tangents to keep would take ", bytes, " bytes, over the limit of ",
@@ -146,41 +205,34 @@ absl::Status KeptSolve::CheckForwardRoom() const {
                    "columns"));
 }
 
-absl::Status KeptSolve::SolveAll() {
+absl::Status KeptPasses::SolveAll() {
   ASSIGN_OR_RETURN(const absl::Duration compile, PrepareKernelsFor(1));
-  timing_.compile += compile;
+  facts_.timing.compile += compile;
   const int64_t batch = bound_.num_trajectories;
   kept_.clear();
   kept_.resize(batch);
   // Backprop stores what it has to; the others make do with what they are given.
-  const bool shares = method_ != GradientMethod::kBackprop;
+  const bool shares = facts_.method != GradientMethod::kBackprop;
   int64_t left = std::min(gradient_.adjoint.memory_budget, limits::kMaxRecordingBytes);
   for (int64_t b = 0; b < batch; ++b) {
+    Kept& one = kept_[b];
     const int64_t share = shares ? left / (batch - b) : left;
-    RETURN_IF_ERROR(SolveOne(b, std::max<int64_t>(1, share)));
-    left -= shares ? share : kept_[b].pass->stored_bytes();
+    one.adjoint = gradient_.adjoint;
+    one.adjoint.memory_budget = std::max<int64_t>(1, share);
+    one.pass = MakeGradientPass(facts_.method, InputOf(b));
+    RETURN_IF_ERROR(one.pass->Solve());
+    left -= shares ? share : one.pass->stored_bytes();
   }
   stored_bytes_ = CountBytes();
   return absl::OkStatus();
 }
 
-absl::Status KeptSolve::SolveOne(int64_t trajectory, int64_t budget) {
-  Kept& one = kept_[trajectory];
-  one.adjoint = gradient_.adjoint;
-  one.adjoint.memory_budget = budget;
-  one.pass = MakeGradientPass(method_, InputOf(trajectory));
-  RETURN_IF_ERROR(one.pass->Solve());
-  one.termination = one.pass->primal().termination;
-  one.stats = one.pass->primal().stats;
-  return absl::OkStatus();
-}
-
-PassInput KeptSolve::InputOf(int64_t trajectory) const {
+PassInput KeptPasses::InputOf(int64_t trajectory) const {
   PassInput input;
   input.bound = &bound_;
   input.trajectory = trajectory;
   input.options = &options_;
-  input.wrt = &wrt_;
+  input.wrt = &facts_.wrt;
   input.control = gradient_.tangent_control;
   input.adjoint = &kept_[trajectory].adjoint;
   input.want_times = gradient_.want_times;
@@ -188,12 +240,12 @@ PassInput KeptSolve::InputOf(int64_t trajectory) const {
   return input;
 }
 
-absl::StatusOr<absl::Duration> KeptSolve::PrepareKernelsFor(int64_t num_cotangents) const {
-  return PrepareGradientKernels(bound_, method_, static_cast<int64_t>(options_.save.times.size()),
-                                num_cotangents);
+absl::StatusOr<absl::Duration> KeptPasses::PrepareKernelsFor(int64_t num_cotangents) const {
+  return PrepareGradientKernels(bound_, facts_.method,
+                                static_cast<int64_t>(options_.save.times.size()), num_cotangents);
 }
 
-int64_t KeptSolve::CountBytes() const {
+int64_t KeptPasses::CountBytes() const {
   // Copies of the options, and a stepper or kernels with their buffers, in each pass.
   constexpr int64_t kPass = 4096;
   const VectorField& field = bound_.model->rhs();
@@ -209,10 +261,11 @@ int64_t KeptSolve::CountBytes() const {
   return bytes;
 }
 
-SolveResult KeptSolve::solution() const {
+SolveResult KeptPasses::Solution() const {
   SolveResult result;
-  for (const Kept& one : kept_) {
-    const SavedValues& saved = one.pass->primal().values;
+  for (size_t b = 0; b < kept_.size(); ++b) {
+    const PassPrimal& primal = kept_[b].pass->primal();
+    const SavedValues& saved = primal.values;
     Trajectory trajectory;
     trajectory.times = saved.times;
     trajectory.states = saved.states;
@@ -221,18 +274,18 @@ SolveResult KeptSolve::solution() const {
            !std::isnan(saved.states[trajectory.num_reached * n])) {
       ++trajectory.num_reached;
     }
-    trajectory.termination = one.termination;
-    trajectory.stats = one.stats.solve;
-    trajectory.grid = one.pass->primal().grid;
+    trajectory.termination = facts_.terminations[b];
+    trajectory.stats = facts_.stats[b].solve;
+    trajectory.grid = primal.grid;
     result.trajectories.push_back(std::move(trajectory));
     result.outputs.push_back(saved.outputs);
   }
-  result.resolution = resolution_;
-  result.timing = timing_;
+  result.resolution = facts_.resolution;
+  result.timing = facts_.timing;
   return result;
 }
 
-absl::Status KeptSolve::Begin(const Cancellation* cancellation) {
+absl::Status KeptPasses::Begin(const Cancellation* cancellation) {
   const auto free = [](bool* busy) { return !*busy; };
   bool* const busy = &busy_;
   while (!mutex_.LockWhenWithTimeout(absl::Condition(+free, busy), kLook)) {
@@ -245,23 +298,26 @@ absl::Status KeptSolve::Begin(const Cancellation* cancellation) {
   return absl::OkStatus();
 }
 
-void KeptSolve::End() {
+void KeptPasses::End() {
   stop_ = {};
   absl::MutexLock lock(&mutex_);
   busy_ = false;
 }
 
-void KeptSolve::Restore(Kept* kept) { kept->pass->primal().termination = kept->termination; }
+void KeptPasses::Restore(size_t trajectory) {
+  kept_[trajectory].pass->primal().termination = facts_.terminations[trajectory];
+}
 
-GradientStats KeptSolve::StatsOfCall(const Kept& kept, const AdjointStats& before) {
-  GradientStats stats = kept.pass->primal().stats;
+GradientStats KeptPasses::StatsOfCall(size_t trajectory, const AdjointStats& before) const {
+  GradientStats stats = kept_[trajectory].pass->primal().stats;
+  const AdjointStats& solve = facts_.stats[trajectory].adjoint;
   for (int64_t AdjointStats::* count : kCounts) {
-    stats.adjoint.*count += kept.stats.adjoint.*count - before.*count;
+    stats.adjoint.*count += solve.*count - before.*count;
   }
   return stats;
 }
 
-absl::Status KeptSolve::CheckTimes(const Loss& loss, std::string_view path) const {
+absl::Status KeptPasses::CheckTimes(const Loss& loss, std::string_view path) const {
   const bool at_times = options_.save.kind == SaveAt::Kind::kTimes;
   const std::vector<double>& saved = options_.save.times;
   const bool descends = bound_.t1[0] < bound_.t0[0];
@@ -290,8 +346,8 @@ absl::Status KeptSolve::CheckTimes(const Loss& loss, std::string_view path) cons
   return absl::OkStatus();
 }
 
-absl::StatusOr<GradientResult> KeptSolve::Differentiate(const Loss& loss,
-                                                        const Cancellation* cancellation) {
+absl::StatusOr<GradientResult> KeptPasses::Differentiate(const Loss& loss,
+                                                         const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
   RETURN_IF_ERROR(ValidateLossForAll(loss, bound_));
   RETURN_IF_ERROR(CheckTimes(loss, "loss"));
@@ -309,25 +365,25 @@ absl::StatusOr<GradientResult> KeptSolve::Differentiate(const Loss& loss,
     const AdjointStats before = one.pass->primal().stats.adjoint;
     LossValue value;
     auto trajectory = DifferentiateSolved(prepared.loss, input, one.pass.get(), &value);
-    Restore(&one);
+    Restore(b);
     RETURN_IF_ERROR(trajectory.status());
-    trajectory->stats = StatsOfCall(one, before);
+    trajectory->stats = StatsOfCall(b, before);
     trajectory->saved = one.pass->primal().values;
     trajectory->grid = one.pass->primal().grid;
     result.trajectories.push_back(*std::move(trajectory));
   }
-  result.wrt = wrt_;
-  result.method = method_;
-  result.method_reason = method_reason_;
+  result.wrt = facts_.wrt;
+  result.method = facts_.method;
+  result.method_reason = facts_.method_reason;
   result.tangent_control = gradient_.tangent_control;
-  result.resolution = resolution_;
+  result.resolution = facts_.resolution;
   stored_bytes_ = CountBytes();
   result.timing.engine = absl::Now() - start - result.timing.compile;
   return result;
 }
 
-absl::StatusOr<VjpResult> KeptSolve::ComputeVjp(const std::vector<Loss>& cotangents,
-                                                const Cancellation* cancellation) {
+absl::StatusOr<VjpResult> KeptPasses::ComputeVjp(const std::vector<Loss>& cotangents,
+                                                 const Cancellation* cancellation) {
   const absl::Time start = absl::Now();
   if (bound_.batched) {
     return FieldError("kept_solve", absl::StrCat("a batch of ", bound_.num_trajectories),
@@ -338,29 +394,38 @@ absl::StatusOr<VjpResult> KeptSolve::ComputeVjp(const std::vector<Loss>& cotange
     RETURN_IF_ERROR(CheckTimes(cotangents[v], absl::StrCat("cotangents[", v, "]")));
   }
   const int64_t count = static_cast<int64_t>(cotangents.size());
-  RETURN_IF_ERROR(CheckGradientRoom(count, "cotangents", NumColumns(wrt_)));
+  RETURN_IF_ERROR(CheckGradientRoom(count, "cotangents", NumColumns(facts_.wrt)));
   RETURN_IF_ERROR(Begin(cancellation));
   const Turn turn(this);
   VjpResult result;
-  result.wrt = wrt_;
+  result.wrt = facts_.wrt;
   ASSIGN_OR_RETURN(result.timing.compile, PrepareKernelsFor(count));
   Kept& one = kept_[0];
   const AdjointStats before = one.pass->primal().stats.adjoint;
   const absl::Status status = PullBackSolved(cotangents, InputOf(0), one.pass.get(), &result);
   result.primal.termination = one.pass->primal().termination;
-  Restore(&one);
+  Restore(0);
   RETURN_IF_ERROR(status);
   result.primal.loss = kNaN;
-  result.primal.stats = StatsOfCall(one, before);
+  result.primal.stats = StatsOfCall(0, before);
   result.primal.saved = one.pass->primal().values;
   result.primal.grid = one.pass->primal().grid;
-  result.method = method_;
-  result.method_reason = method_reason_;
+  result.method = facts_.method;
+  result.method_reason = facts_.method_reason;
   result.tangent_control = gradient_.tangent_control;
-  result.resolution = resolution_;
+  result.resolution = facts_.resolution;
   stored_bytes_ = CountBytes();
   result.timing.engine = absl::Now() - start - result.timing.compile;
   return result;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<KeptSolve>> KeepSimulation(const KeepRequest& request,
+                                                          const Cancellation* cancellation) {
+  auto kept = std::make_unique<KeptPasses>(request);
+  RETURN_IF_ERROR(kept->Solve(request, cancellation));
+  return kept;
 }
 
 }  // namespace costate

@@ -53,6 +53,8 @@ Environment::Environment(const EnvironmentOptions& options, Log& log,
       models_(options.models),
       memory_(options.memory_budget > 0 ? options.memory_budget : DefaultMemoryBudget()),
       disk_(options.scratch_directory.empty() ? 0 : options.max_disk_bytes),
+      kept_solves_(options.max_kept_bytes < 0 ? memory_.total() / 4 : options.max_kept_bytes,
+                   memory_, timer_),
       pool_(std::make_unique<ComputePool>(options.pool)) {}
 
 }  // namespace costate

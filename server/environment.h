@@ -15,6 +15,7 @@
 #include "server/call.h"
 #include "server/compute_pool.h"
 #include "server/deadline_timer.h"
+#include "server/kept_solves.h"
 #include "server/limits.h"
 #include "server/log.h"
 #include "server/memory_budget.h"
@@ -33,7 +34,9 @@ struct EnvironmentOptions {
   std::string cache_directory;  // of compiled kernels; empty: memory only
   // For checkpoints of gradients that do not fit in memory; empty: nowhere. Must exist.
   std::string scratch_directory;
-  int64_t max_disk_bytes = limits::kDefaultMaxDiskBytes;  // there, of all gradients together
+  int64_t max_disk_bytes = limits::kDefaultMaxDiskBytes;       // there, of all gradients together
+  absl::Duration max_keep_time = limits::kDefaultMaxKeepTime;  // of a kept solve
+  int64_t max_kept_bytes = -1;  // of all kept solves; below 0: a quarter of the memory budget
 };
 
 // Thread-safety: all members may be called from any thread.
@@ -50,6 +53,7 @@ class Environment {
   DeadlineTimer& timer() { return timer_; }
   MemoryBudget& memory() { return memory_; }
   MemoryBudget& disk() { return disk_; }  // of checkpoints; of 0 bytes without a directory
+  KeptSolves& kept_solves() { return kept_solves_; }
   ActiveCalls& active_calls() { return active_calls_; }
   Log& log() { return log_; }
   std::atomic<int64_t>& open_streams() { return open_streams_; }
@@ -65,8 +69,9 @@ class Environment {
   const std::function<absl::Time()> now_;
   std::unique_ptr<Engine> engine_;
   ModelRegistry models_;
-  MemoryBudget memory_;  // before the calls, which hold parts of it
-  MemoryBudget disk_;    // likewise
+  MemoryBudget memory_;     // before the calls, which hold parts of it
+  MemoryBudget disk_;       // likewise
+  KeptSolves kept_solves_;  // before the timer, whose callbacks use it
   ActiveCalls active_calls_;
   std::atomic<int64_t> open_streams_{0};
   DeadlineTimer timer_;

@@ -43,6 +43,8 @@ inline constexpr int64_t kMaxCachedTextBytes = int64_t{64} << 20;
 
 // Calls.
 inline constexpr absl::Duration kDefaultMaxDeadline = absl::Hours(1);
+inline constexpr absl::Duration kDefaultKeepTime = absl::Minutes(5);  // of a kept solve
+inline constexpr absl::Duration kDefaultMaxKeepTime = absl::Hours(1);
 inline constexpr absl::Duration kDefaultDrainGrace = absl::Seconds(30);
 inline constexpr absl::Duration kMaxStreamStall = absl::Seconds(60);  // reader takes nothing
 inline constexpr int64_t kStreamChunkBytes = 64 << 10;   // of rows, per message, at least

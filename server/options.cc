@@ -86,6 +86,23 @@ absl::Status SetMemoryBudget(const std::string& text, CommandLine* line) {
                   &line->server.environment.memory_budget);
 }
 
+absl::Status SetMaxKeptBytes(const std::string& text, CommandLine* line) {
+  return ParseInt("max-kept-bytes", text, 0, std::numeric_limits<int64_t>::max(),
+                  &line->server.environment.max_kept_bytes);
+}
+
+absl::Status SetMaxKeepTime(const std::string& text, CommandLine* line) {
+  absl::Duration time;
+  RETURN_IF_ERROR(ParseDuration("max-keep-time", text, &time));
+  // A day keeps it clear of the clock's end, too.
+  if (time <= absl::ZeroDuration() || time > absl::Hours(24)) {
+    return FieldError("--max-keep-time", absl::StrCat("\"", text, "\""),
+                      "a duration above 0, at most 24h");
+  }
+  line->server.environment.max_keep_time = time;
+  return absl::OkStatus();
+}
+
 absl::Status SetMaxDiskBytes(const std::string& text, CommandLine* line) {
   constexpr int64_t kLeast = 1 << 20;
   return ParseInt("max-disk-bytes", text, kLeast, std::numeric_limits<int64_t>::max(),
@@ -121,6 +138,10 @@ const std::vector<Flag>& Flags() {
        [](const std::string& text, CommandLine* line) {
          return ParseDuration("max-deadline", text, &line->server.environment.max_deadline);
        }},
+      {"max-keep-time", "DURATION", "longest that a solve is kept between calls (1h)",
+       SetMaxKeepTime},
+      {"max-kept-bytes", "BYTES",
+       "of all kept solves, 0 keeps none (a quarter of the memory budget)", SetMaxKeptBytes},
       {"drain-grace", "DURATION", "how long calls may go on after SIGTERM (30s)",
        [](const std::string& text, CommandLine* line) {
          return ParseDuration("drain-grace", text, &line->drain_grace);

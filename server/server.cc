@@ -29,6 +29,7 @@
 #include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
 #include "server/handlers/gradients.h"
+#include "server/handlers/kept_solves.h"
 #include "server/handlers/models.h"
 #include "server/handlers/server_info.h"
 #include "server/handlers/solves.h"
@@ -112,7 +113,9 @@ using RawGradientService = v1::GradientService::WithRawCallbackMethod_ComputeGra
             v1::GradientService::WithRawCallbackMethod_ComputeSensitivities<
                 v1::GradientService::WithRawCallbackMethod_ComputeHvp<
                     v1::GradientService::WithRawCallbackMethod_CheckGradient<
-                        v1::GradientService::Service>>>>>>;
+                        v1::GradientService::WithRawCallbackMethod_KeepSolve<
+                            v1::GradientService::WithRawCallbackMethod_ReleaseSolve<
+                                v1::GradientService::Service>>>>>>>>;
 
 class GradientServiceImpl final : public RawGradientService {
  public:
@@ -123,6 +126,8 @@ class GradientServiceImpl final : public RawGradientService {
   COSTATE_HANDLE(GradientService, ComputeSensitivities, true, costate::ComputeSensitivities)
   COSTATE_HANDLE(GradientService, ComputeHvp, true, costate::ComputeHvp)
   COSTATE_HANDLE(GradientService, CheckGradient, true, costate::CheckGradient)
+  COSTATE_HANDLE(GradientService, KeepSolve, true, costate::KeepSolve)
+  COSTATE_HANDLE(GradientService, ReleaseSolve, false, Immediate(costate::ReleaseSolve))
 
  private:
   Environment& environment_;

@@ -65,13 +65,14 @@ void SavedToProto(const GradientResult& result, const ModelIr& ir,
 }
 
 // What was asked for is there already.
-template <typename Result, typename Proto>
-void GradientOptionsToProto(const Result& result, Proto* proto) {
+template <typename Proto>
+void GradientOptionsToProto(GradientMethod method, TangentControl tangent_control,
+                            const std::string& method_reason, Proto* proto) {
   v1::GradientOptions* options = proto->mutable_gradient_options();
-  options->set_method(GradientMethodToProto(result.method));
-  switch (GetGradientMethodInfo(result.method).family) {
+  options->set_method(GradientMethodToProto(method));
+  switch (GetGradientMethodInfo(method).family) {
     case GradientFamily::kTangent:
-      options->set_tangent_control(TangentControlToProto(result.tangent_control));
+      options->set_tangent_control(TangentControlToProto(tangent_control));
       break;
     case GradientFamily::kDiscreteAdjoint:
     case GradientFamily::kContinuousAdjoint:
@@ -82,7 +83,7 @@ void GradientOptionsToProto(const Result& result, Proto* proto) {
     case GradientFamily::kDifference:
       break;
   }
-  proto->set_method_reason(result.method_reason);
+  proto->set_method_reason(method_reason);
 }
 
 // [B, K], with NaN for trajectories that have none. A loss without save times, of terminal terms
@@ -140,7 +141,7 @@ void GradientResultToProto(const GradientResult& result, const ModelInWords& wor
     if (trajectory.report.has_value()) GradientReportToProto(*trajectory.report, report);
   }
   WrtLayoutToProto(result.wrt, proto->mutable_wrt_layout());
-  GradientOptionsToProto(result, proto);
+  GradientOptionsToProto(result.method, result.tangent_control, result.method_reason, proto);
   SolveOptionsToProto(result.resolution.options, proto->mutable_options());
   if (wanted.saved) SavedToProto(result, words.model.ir(), proto);
   if (wanted.times) TimeGradientToProto(result, proto->mutable_time_gradient());
@@ -153,13 +154,22 @@ void VjpResultToProto(const VjpResult& result, const ModelInWords& words,
   ArrayToProto(result.gradients, {count, NumColumns(result.wrt)}, proto->mutable_gradients());
   ArrayToProto(result.values, {count}, proto->mutable_values());
   WrtLayoutToProto(result.wrt, proto->mutable_wrt_layout());
-  GradientOptionsToProto(result, proto);
+  GradientOptionsToProto(result.method, result.tangent_control, result.method_reason, proto);
   TerminationToProto(result.primal.termination, words, proto->mutable_termination());
   GradientStatsToProto(result.primal.stats, proto->mutable_stats());
   SolveOptionsToProto(result.resolution.options, proto->mutable_options());
   if (result.resolution.options.return_grid) {
     GridToProto(result.primal.grid, proto->mutable_grid());
   }
+}
+
+void KeptSolveToProto(const KeptSolve& kept, const ModelInWords& words,
+                      v1::KeepSolveResponse* proto) {
+  SolveResultToProto(kept.Solution(), words, SolveParts(), proto->mutable_solution());
+  const KeptSolve::Facts& facts = kept.facts();
+  for (const GradientStats& stats : facts.stats) GradientStatsToProto(stats, proto->add_stats());
+  WrtLayoutToProto(facts.wrt, proto->mutable_wrt_layout());
+  GradientOptionsToProto(facts.method, facts.tangent_control, facts.method_reason, proto);
 }
 
 void JvpResultToProto(const JvpResult& result, const ModelInWords& words,

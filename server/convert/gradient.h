@@ -7,6 +7,7 @@
 
 #include "costate/v1/gradient.pb.h"
 #include "engine/engine.h"
+#include "engine/kept_solve.h"
 #include "server/convert/solve.h"
 
 namespace costate {
@@ -27,6 +28,9 @@ void GradientResultToProto(const GradientResult& result, const ModelInWords& wor
                            const WantedParts& wanted, v1::ComputeGradientResponse* proto);
 void VjpResultToProto(const VjpResult& result, const ModelInWords& words,
                       v1::ComputeVjpResponse* proto);
+// Everything but names, times, sizes and timing.
+void KeptSolveToProto(const KeptSolve& kept, const ModelInWords& words,
+                      v1::KeepSolveResponse* proto);
 void JvpResultToProto(const JvpResult& result, const ModelInWords& words,
                       v1::ComputeJvpResponse* proto);
 void SensitivityResultToProto(const SensitivityResult& result, const ModelInWords& words,

@@ -197,6 +197,18 @@ google::protobuf::Duration DurationToProto(absl::Duration duration) {
   return proto;
 }
 
+absl::Duration DurationFromProto(const google::protobuf::Duration& proto) {
+  return absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
+}
+
+google::protobuf::Timestamp TimestampToProto(absl::Time time) {
+  const absl::Duration since_epoch = time - absl::UnixEpoch();
+  google::protobuf::Timestamp proto;
+  proto.set_seconds(absl::ToInt64Seconds(since_epoch));
+  proto.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(since_epoch % absl::Seconds(1))));
+  return proto;
+}
+
 SolveOptions SolveOptionsFromProto(const v1::SolveOptions& proto, bool* method_auto) {
   SolveOptions options;
   *method_auto = proto.method() == v1::METHOD_UNSPECIFIED;
@@ -205,8 +217,7 @@ SolveOptions SolveOptionsFromProto(const v1::SolveOptions& proto, bool* method_a
   options.save = SaveFromProto(proto.save());
   if (proto.max_steps() > 0) options.max_steps = proto.max_steps();
   if (proto.has_wall_budget()) {
-    options.wall_budget = absl::Seconds(proto.wall_budget().seconds()) +
-                          absl::Nanoseconds(proto.wall_budget().nanos());
+    options.wall_budget = DurationFromProto(proto.wall_budget());
   }
   options.return_grid = proto.return_grid();
   options.lanes = proto.lanes();

@@ -25,6 +25,9 @@ v1::TangentControl TangentControlToProto(TangentControl control);
 v1::GradientMethod GradientMethodToProto(GradientMethod method);
 
 google::protobuf::Duration DurationToProto(absl::Duration duration);
+// Validated before.
+absl::Duration DurationFromProto(const google::protobuf::Duration& proto);
+google::protobuf::Timestamp TimestampToProto(absl::Time time);
 
 }  // namespace costate
 

@@ -81,6 +81,10 @@ double EstimateGradientCost(const GradientRequest& request, int64_t columns) {
   return gradient + ReportCost(request.simulation, request.gradient.report, gradient, columns);
 }
 
+double EstimateKeepCost(const KeepRequest& request, int64_t columns) {
+  return MethodCost(request.simulation, request.gradient.method, columns);
+}
+
 double EstimateVjpCost(const VjpRequest& request, int64_t columns) {
   return static_cast<double>(std::max<size_t>(request.cotangents.size(), 1)) *
          MethodCost(request.simulation, request.gradient.method, columns);

@@ -11,6 +11,8 @@ namespace costate {
 
 // `columns` is the number of elements in wrt.
 double EstimateGradientCost(const GradientRequest& request, int64_t columns);
+// Of a gradient with its solve, without report.
+double EstimateKeepCost(const KeepRequest& request, int64_t columns);
 double EstimateVjpCost(const VjpRequest& request, int64_t columns);
 // Of `vectors` products.
 double EstimateHvpCost(const HvpRequest& request, int64_t vectors);

@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "engine/base/field_error.h"
@@ -16,7 +15,9 @@
 #include "server/convert/simulation.h"
 #include "server/environment.h"
 #include "server/handlers/answer.h"
+#include "server/handlers/gradient_answer.h"
 #include "server/handlers/gradient_cost.h"
+#include "server/handlers/kept_solves.h"
 #include "server/handlers/memory_estimate.h"
 #include "server/handlers/resolve_model.h"
 #include "server/validate/gradient_options.h"
@@ -38,21 +39,6 @@ struct Prepared {
   ModelInWords words() const { return {*entry->model, entry->text}; }
 };
 
-// Columns of `wrt` by name; unknown names are found by the engine.
-int64_t CountColumns(const ModelIr& ir, const std::vector<std::string>& wrt) {
-  if (wrt.empty()) return ir.num_params();
-  absl::flat_hash_map<absl::string_view, int64_t> sizes;  // t0, t1 and unknown names count as 1
-  for (const std::vector<TensorInfo>* tensors : {&ir.params, &ir.states}) {
-    for (const TensorInfo& tensor : *tensors) sizes[tensor.name] = NumElements(tensor.shape);
-  }
-  int64_t columns = 0;
-  for (const std::string& name : wrt) {
-    const auto found = sizes.find(name);
-    columns += found == sizes.end() ? 1 : found->second;
-  }
-  return columns;
-}
-
 template <typename EngineRequest, typename Proto>
 absl::StatusOr<std::shared_ptr<Prepared<EngineRequest>>> Prepare(CallContext& call,
                                                                  const Proto& proto) {
@@ -67,20 +53,6 @@ absl::StatusOr<std::shared_ptr<Prepared<EngineRequest>>> Prepare(CallContext& ca
   prepared->cost =
       model.compile_cost + Engine::EstimateCost(prepared->request.simulation, prepared->columns);
   return prepared;
-}
-
-// A result of one trajectory goes into an answer of its own kind.
-template <typename Result, typename Response>
-absl::Status Answer(CallContext& call, absl::StatusOr<Result> result, const Termination& end,
-                    const ModelInWords& words,
-                    void (*convert)(const Result&, const ModelInWords&, Response*),
-                    Response* response) {
-  RETURN_IF_ERROR(EndOfCall(call, EndedByCancellation(end)));
-  convert(*result, words, response);
-  response->set_model(words.model.resource_name());
-  TimingToProto(result->timing, call, response->mutable_timing());
-  return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
-                         "save fewer times or ask for fewer columns at once");
 }
 
 // [K, n + k, columns] and [K, n + k], before anything runs.
@@ -103,9 +75,6 @@ absl::Status CheckRows(const char* field, const v1::Array& array, int64_t column
   return FieldError(field, absl::StrCat("shape [", absl::StrJoin(shape, ", "), "]"),
                     absl::StrCat("[V, ", columns, "]: one row each, of a value per column of wrt"));
 }
-
-constexpr char kFewerTrajectories[] =
-    "use fewer trajectories or columns at once, or leave out saved values and reports";
 
 // Lets checkpoints go to disk, as far as there is room that no other call holds. RESOURCE_EXHAUSTED
 // when others hold what checkpoints that were asked for need.
@@ -144,22 +113,14 @@ absl::Status FinishGradient(CallContext& call, const Prepared<GradientRequest>& 
   absl::StatusOr<GradientResult> result =
       call.environment.engine().Differentiate(prepared.request, &call.cancellation);
   if (!result.ok()) return InRequestWords(result.status());
-  const bool ended = std::any_of(result->trajectories.begin(), result->trajectories.end(),
-                                 [](const GradientResult::PerTrajectory& trajectory) {
-                                   return EndedByCancellation(trajectory.termination);
-                                 });
-  RETURN_IF_ERROR(EndOfCall(call, ended));
   EchoOptions(request.gradient(), response->mutable_gradient_options());
   const GradientOptions& options = prepared.request.gradient;
   if (options.report.wanted && result->resolution.batched) {
     response->mutable_gradient_options()->mutable_report()->set_every(ReportEvery(options.report));
   }
-  GradientResultToProto(*result, prepared.words(),
+  return AnswerGradient(call, *result, prepared.words(),
                         {request.want_saved(), options.want_times, options.report.wanted},
                         response);
-  response->set_model(prepared.entry->model->resource_name());
-  TimingToProto(result->timing, call, response->mutable_timing());
-  return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()), kFewerTrajectories);
 }
 
 }  // namespace
@@ -167,6 +128,7 @@ absl::Status FinishGradient(CallContext& call, const Prepared<GradientRequest>& 
 absl::StatusOr<Work> ComputeGradient(CallContext& call, const v1::ComputeGradientRequest& request,
                                      v1::ComputeGradientResponse* response) {
   RETURN_IF_ERROR(ValidateComputeGradientRequest(request));
+  if (!request.kept_solve().empty()) return ComputeKeptGradient(call, request, response);
   ASSIGN_OR_RETURN(const auto prepared, Prepare<GradientRequest>(call, request));
   GradientOptions& options = prepared->request.gradient;
   options = GradientOptionsFromProto(request.gradient());
@@ -190,6 +152,7 @@ absl::StatusOr<Work> ComputeGradient(CallContext& call, const v1::ComputeGradien
 absl::StatusOr<Work> ComputeVjp(CallContext& call, const v1::ComputeVjpRequest& request,
                                 v1::ComputeVjpResponse* response) {
   RETURN_IF_ERROR(ValidateComputeVjpRequest(request));
+  if (!request.kept_solve().empty()) return ComputeKeptVjp(call, request, response);
   ASSIGN_OR_RETURN(const auto prepared, Prepare<VjpRequest>(call, request));
   RETURN_IF_ERROR(CheckAnswerFits(
       call, 8.0 * request.cotangents_size() * static_cast<double>(prepared->columns),

@@ -194,6 +194,32 @@ int64_t EstimateDiskBytes(const Simulation& simulation, const AdjointOptions& ad
   return Rounded(std::max(0.0, kDouble * checkpoints * sizes.states - in_memory));
 }
 
+int64_t EstimateKeepBytes(const KeepRequest& request, int64_t columns) {
+  const Sizes sizes(request.simulation);
+  const double rows = SaveRows(request.simulation.options.save);
+  const double saved = kDouble * sizes.trajectories * rows * (1 + sizes.states + sizes.outputs);
+  // Of all trajectories together, within the same limits as of one.
+  Sizes all = sizes;
+  all.steps *= sizes.trajectories;
+  return Rounded(sizes.bound + 3 * GridBytes(request.simulation.options, sizes) +
+                 3 * std::min(saved, SavedLimit()) +
+                 PassBytes(request.gradient.method, request.gradient.adjoint, all,
+                           rows * sizes.trajectories, static_cast<double>(columns)));
+}
+
+int64_t EstimateKeptBytes(const KeptSolve& kept, int64_t cotangents) {
+  const KeptSolve::Facts& facts = kept.facts();
+  const double batch = static_cast<double>(facts.terminations.size());
+  const double row = 1 + static_cast<double>(facts.num_values);
+  const double rows = SaveRows(facts.resolution.options.save);
+  const double saved = kDouble * batch * rows * row;
+  const double weights = kDouble * rows * row * static_cast<double>(cotangents);
+  const double gradients = kDouble * std::max(batch, static_cast<double>(cotangents)) *
+                           static_cast<double>(facts.num_columns);
+  return Rounded(2 * std::min(saved, SavedLimit()) + 2 * std::min(weights, SavedLimit()) +
+                 2 * std::min(gradients, SavedLimit()));
+}
+
 int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns) {
   const Sizes sizes(request.simulation);
   const double q = static_cast<double>(columns);

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "engine/engine.h"
+#include "engine/kept_solve.h"
 
 namespace costate {
 
@@ -25,6 +26,12 @@ double LeastGradientAnswerBytes(const GradientRequest& request, int64_t columns,
 // without checkpoints.
 int64_t EstimateDiskBytes(const Simulation& simulation, const AdjointOptions& adjoint,
                           GradientMethod method);
+
+// The passes of all trajectories, and their saved values: kept, and in the answer.
+int64_t EstimateKeepBytes(const KeepRequest& request, int64_t columns);
+// A call on a kept solve: saved values, gradients and answer, and for each of `cotangents` the
+// weights of all saved values.
+int64_t EstimateKeptBytes(const KeptSolve& kept, int64_t cotangents);
 
 int64_t EstimateVjpBytes(const VjpRequest& request, int64_t columns);
 

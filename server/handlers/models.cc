@@ -6,6 +6,7 @@
 
 #include "engine/base/status_macros.h"
 #include "server/convert/model.h"
+#include "server/convert/options.h"
 #include "server/environment.h"
 #include "server/handlers/resolve_model.h"
 #include "server/validate/model_source.h"
@@ -15,10 +16,7 @@ namespace {
 
 void EntryToProto(const ModelEntry& entry, bool want_canonical_text, v1::Model* proto) {
   ModelToProto(*entry.model, want_canonical_text, proto);
-  const absl::Duration since_epoch = entry.create_time - absl::UnixEpoch();
-  proto->mutable_create_time()->set_seconds(absl::ToInt64Seconds(since_epoch));
-  proto->mutable_create_time()->set_nanos(
-      static_cast<int32_t>(absl::ToInt64Nanoseconds(since_epoch % absl::Seconds(1))));
+  *proto->mutable_create_time() = TimestampToProto(entry.create_time);
 }
 
 absl::Status RefuseModel(const v1::CreateModelRequest& request, const std::vector<Issue>& issues,

@@ -74,6 +74,7 @@ void LimitsToProto(const EnvironmentOptions& options, v1::ServerLimits* proto) {
   *proto->mutable_max_deadline() = DurationToProto(options.max_deadline);
   proto->set_max_models(options.models.max_models);
   proto->set_max_checked_methods(limits::kMaxCheckedMethods);
+  *proto->mutable_max_keep_time() = DurationToProto(options.max_keep_time);
   if (!options.scratch_directory.empty()) proto->set_max_disk_bytes(options.max_disk_bytes);
 }
 
@@ -94,6 +95,7 @@ absl::Status GetServerInfo(CallContext& call, const v1::GetServerInfoRequest& re
   GradientMethodsToProto(info);
   OpsToProto(info);
   LimitsToProto(environment.options(), info->mutable_limits());
+  info->mutable_limits()->set_max_kept_bytes(environment.kept_solves().max_bytes());
   for (const UnimplementedMethod& entry : UnimplementedMethods()) {
     info->add_unimplemented(entry.method);
   }

@@ -1,6 +1,13 @@
 #include "server/validate/gradients.h"
 
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
 #include "server/limits.h"
@@ -45,6 +52,41 @@ absl::Status ValidateCotangent(const std::string& field, const v1::Loss& loss) {
   return absl::OkStatus();
 }
 
+// "solves/" and 32 hex digits.
+absl::Status ValidateKeptSolveName(const std::string& field, const std::string& name) {
+  constexpr absl::string_view kPrefix = "solves/";
+  constexpr size_t kDigits = 32;
+  constexpr size_t kQuoted = 64;
+  const bool right = name.size() == kPrefix.size() + kDigits && absl::StartsWith(name, kPrefix) &&
+                     std::all_of(name.begin() + kPrefix.size(), name.end(), [](char c) {
+                       return absl::ascii_isdigit(c) || (c >= 'a' && c <= 'f');
+                     });
+  if (right) return absl::OkStatus();
+  return FieldError(field, absl::StrCat("\"", absl::CHexEscape(name.substr(0, kQuoted)), "\""),
+                    "\"solves/\" and 32 lower-case hex digits, as KeepSolve returned it");
+}
+
+// What a kept solve has of its own.
+template <typename Request>
+absl::Status RefuseWithKeptSolve(const Request& request) {
+  const char* field = request.has_simulation() ? "simulation"
+                      : !request.wrt().empty() ? "wrt"
+                      : request.has_gradient() ? "gradient"
+                                               : nullptr;
+  if (field == nullptr) return ValidateKeptSolveName("kept_solve", request.kept_solve());
+  return FieldStatus(absl::StatusCode::kInvalidArgument, field,
+                     "must be unset with kept_solve, which has its own");
+}
+
+absl::Status ValidateCotangents(const google::protobuf::RepeatedPtrField<v1::Loss>& cotangents) {
+  for (int i = 0; i < cotangents.size(); ++i) {
+    const std::string field = absl::StrCat("cotangents[", i, "]");
+    RETURN_IF_ERROR(ValidateLoss(field, cotangents[i]));
+    RETURN_IF_ERROR(ValidateCotangent(field, cotangents[i]));
+  }
+  return absl::OkStatus();
+}
+
 // Answers of calls other than ComputeGradient have no room for them.
 absl::Status RefuseGradientExtras(const v1::GradientOptions& options) {
   if (options.has_report()) {
@@ -65,6 +107,10 @@ absl::Status RefuseSaveEverySteps(const v1::Simulation& simulation) {
 }  // namespace
 
 absl::Status ValidateComputeGradientRequest(const v1::ComputeGradientRequest& request) {
+  if (!request.kept_solve().empty()) {
+    RETURN_IF_ERROR(RefuseWithKeptSolve(request));
+    return request.has_loss() ? ValidateLoss("loss", request.loss()) : Missing("loss");
+  }
   if (!request.has_simulation()) return Missing("simulation");
   if (!request.has_loss()) return Missing("loss");
   RETURN_IF_ERROR(ValidateSimulation("simulation", request.simulation()));
@@ -75,16 +121,15 @@ absl::Status ValidateComputeGradientRequest(const v1::ComputeGradientRequest& re
 }
 
 absl::Status ValidateComputeVjpRequest(const v1::ComputeVjpRequest& request) {
-  if (!request.has_simulation()) return Missing("simulation");
+  const bool kept = !request.kept_solve().empty();
+  if (kept) RETURN_IF_ERROR(RefuseWithKeptSolve(request));
+  if (!kept && !request.has_simulation()) return Missing("simulation");
   if (request.cotangents().empty()) return Missing("cotangents");
   RETURN_IF_ERROR(ValidateCount("cotangents", request.cotangents_size(), limits::kMaxCotangents));
+  if (kept) return ValidateCotangents(request.cotangents());
   RETURN_IF_ERROR(ValidateSimulation("simulation", request.simulation()));
   RETURN_IF_ERROR(RefuseSave(request.simulation()));
-  for (int i = 0; i < request.cotangents_size(); ++i) {
-    const std::string field = absl::StrCat("cotangents[", i, "]");
-    RETURN_IF_ERROR(ValidateLoss(field, request.cotangents(i)));
-    RETURN_IF_ERROR(ValidateCotangent(field, request.cotangents(i)));
-  }
+  RETURN_IF_ERROR(ValidateCotangents(request.cotangents()));
   RETURN_IF_ERROR(ValidateWrt(request.wrt()));
   RETURN_IF_ERROR(RefuseGradientExtras(request.gradient()));
   return ValidateGradientOptions(request.gradient());
@@ -129,6 +174,34 @@ absl::Status ValidateCheckGradientRequest(const v1::CheckGradientRequest& reques
   RETURN_IF_ERROR(ValidateCount("methods", request.methods_size(), limits::kMaxCheckedMethods));
   RETURN_IF_ERROR(RefuseGradientExtras(request.gradient()));
   return ValidateCheckedMethods(MethodsToCheck(request), request.gradient());
+}
+
+absl::Status ValidateKeepSolveRequest(const v1::KeepSolveRequest& request,
+                                      absl::Duration max_keep_time) {
+  if (!request.has_simulation()) return Missing("simulation");
+  RETURN_IF_ERROR(ValidateSimulation("simulation", request.simulation()));
+  if (request.simulation().options().save().has_every_steps()) {
+    return FieldStatus(absl::StatusCode::kInvalidArgument, "simulation.options.save.every_steps",
+                       "a solve is kept with values at times or at the end");
+  }
+  RETURN_IF_ERROR(ValidateWrt(request.wrt()));
+  if (request.gradient().has_report()) {
+    return FieldStatus(absl::StatusCode::kInvalidArgument, "gradient.report",
+                       "must be unset; no report comes with a kept solve");
+  }
+  RETURN_IF_ERROR(ValidateGradientOptions(request.gradient()));
+  if (!request.has_lifetime()) return absl::OkStatus();
+  RETURN_IF_ERROR(ValidatePositiveDuration("lifetime", request.lifetime()));
+  const absl::Duration lifetime =
+      absl::Seconds(request.lifetime().seconds()) + absl::Nanoseconds(request.lifetime().nanos());
+  if (lifetime <= max_keep_time) return absl::OkStatus();
+  return FieldError(
+      "lifetime", absl::FormatDuration(lifetime),
+      absl::StrCat("at most ", absl::FormatDuration(max_keep_time), ", the limit of this server"));
+}
+
+absl::Status ValidateReleaseSolveRequest(const v1::ReleaseSolveRequest& request) {
+  return ValidateKeptSolveName("name", request.name());
 }
 
 }  // namespace costate

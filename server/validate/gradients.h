@@ -3,6 +3,7 @@
 #define COSTATE_SERVER_VALIDATE_GRADIENTS_H_
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "costate/v1/gradient.pb.h"
 
 namespace costate {
@@ -15,6 +16,11 @@ absl::Status ValidateComputeJvpRequest(const v1::ComputeJvpRequest& request);
 absl::Status ValidateComputeSensitivitiesRequest(const v1::ComputeSensitivitiesRequest& request);
 absl::Status ValidateComputeHvpRequest(const v1::ComputeHvpRequest& request);
 absl::Status ValidateCheckGradientRequest(const v1::CheckGradientRequest& request);
+
+// A lifetime above `max_keep_time` is refused.
+absl::Status ValidateKeepSolveRequest(const v1::KeepSolveRequest& request,
+                                      absl::Duration max_keep_time);
+absl::Status ValidateReleaseSolveRequest(const v1::ReleaseSolveRequest& request);
 
 }  // namespace costate
 

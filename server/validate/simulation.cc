@@ -140,20 +140,23 @@ absl::Status ValidateSave(const std::string& field, const v1::SaveAt& save) {
 
 absl::Status ValidateWallBudget(const std::string& field, const v1::SolveOptions& options) {
   if (!options.has_wall_budget()) return absl::OkStatus();
-  const google::protobuf::Duration& budget = options.wall_budget();
-  const bool positive = budget.seconds() > 0 || (budget.seconds() == 0 && budget.nanos() > 0);
-  constexpr int64_t kMaxSeconds = 315'576'000'000;  // of google.protobuf.Duration
-  constexpr int32_t kMaxNanos = 999'999'999;
-  if (positive && budget.nanos() >= 0 && budget.nanos() <= kMaxNanos &&
-      budget.seconds() <= kMaxSeconds) {
-    return absl::OkStatus();
-  }
-  return FieldError(field + ".wall_budget",
-                    absl::StrCat(budget.seconds(), " s, ", budget.nanos(), " ns"),
-                    "a duration > 0");
+  return ValidatePositiveDuration(field + ".wall_budget", options.wall_budget());
 }
 
 }  // namespace
+
+absl::Status ValidatePositiveDuration(const std::string& field,
+                                      const google::protobuf::Duration& duration) {
+  const bool positive = duration.seconds() > 0 || (duration.seconds() == 0 && duration.nanos() > 0);
+  constexpr int64_t kMaxSeconds = 315'576'000'000;  // of google.protobuf.Duration
+  constexpr int32_t kMaxNanos = 999'999'999;
+  if (positive && duration.nanos() >= 0 && duration.nanos() <= kMaxNanos &&
+      duration.seconds() <= kMaxSeconds) {
+    return absl::OkStatus();
+  }
+  return FieldError(field, absl::StrCat(duration.seconds(), " s, ", duration.nanos(), " ns"),
+                    "a duration > 0");
+}
 
 absl::Status ValidateSolveOptions(const std::string& field, const v1::SolveOptions& options) {
   RETURN_IF_ERROR(

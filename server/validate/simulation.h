@@ -14,6 +14,9 @@ namespace costate {
 absl::Status ValidateSimulation(const std::string& field, const v1::Simulation& simulation);
 absl::Status ValidateSolveOptions(const std::string& field, const v1::SolveOptions& options);
 
+absl::Status ValidatePositiveDuration(const std::string& field,
+                                      const google::protobuf::Duration& duration);
+
 absl::Status ValidateSolveRequest(const v1::SolveRequest& request);
 absl::Status ValidateStreamSolveRequest(const v1::StreamSolveRequest& request);
 

@@ -143,7 +143,7 @@ TEST_P(KeptSolves, GivesTheBitsOfOneCallForLossAfterLoss) {
   KeepRequest request = Keeping(GetParam());
   request.gradient.want_times = GetParam() != GradientMethod::kForward;
   const auto kept = MustKeep(request);
-  EXPECT_EQ(kept->method(), GetParam());
+  EXPECT_EQ(kept->facts().method, GetParam());
   for (int round = 0; round < 2; ++round) {
     for (const Loss& loss : Losses()) {
       const auto result = kept->Differentiate(loss);
@@ -151,7 +151,7 @@ TEST_P(KeptSolves, GivesTheBitsOfOneCallForLossAfterLoss) {
       ExpectSame(*result, InOneCall(request, loss));
     }
   }
-  const SolveResult solution = kept->solution();
+  const SolveResult solution = kept->Solution();
   const GradientResult one = InOneCall(request, Losses()[0]);
   EXPECT_EQ(solution.trajectories[0].times, kTimes);
   EXPECT_EQ(solution.trajectories[0].num_reached, 4);
@@ -235,7 +235,7 @@ TEST_P(KeptSolves, BatchesShareTheMemoryBudget) {
   for (int b = 0; b < 19; ++b) a.push_back(0.9 + 0.03 * b);
   request.simulation.params = {Batch("a", a)};
   const auto kept = MustKeep(request);
-  EXPECT_EQ(kept->num_trajectories(), 19);
+  EXPECT_EQ(kept->facts().terminations.size(), 19u);
   for (const Loss& loss : Losses()) {
     const auto result = kept->Differentiate(loss);
     ASSERT_TRUE(result.ok()) << result.status();
@@ -275,7 +275,7 @@ TEST_P(KeptSolves, TrajectoriesThatEndedEarlyHaveNoGradient) {
     EXPECT_TRUE(std::isnan(result->trajectories[0].gradient[0]));
     ExpectSame(*result, InOneCall(request, loss));
   }
-  const SolveResult solution = kept->solution();
+  const SolveResult solution = kept->Solution();
   EXPECT_LT(solution.trajectories[0].num_reached, 4);
   EXPECT_TRUE(std::isnan(solution.trajectories[0].states.back()));
 }
@@ -337,18 +337,18 @@ TEST(KeptSolve, CountsWhatItHolds) {
 
 TEST(KeptSolve, AutoChoosesAsInOneCall) {
   KeepRequest request = Keeping(GradientMethod::kAuto);
-  EXPECT_EQ(MustKeep(request)->method(), GradientMethod::kForward);
+  EXPECT_EQ(MustKeep(request)->facts().method, GradientMethod::kForward);
   request.gradient.want_times = true;
   auto kept = MustKeep(request);
-  EXPECT_EQ(kept->method(), GradientMethod::kBackprop);
-  EXPECT_THAT(kept->method_reason(), HasSubstr("save times"));
+  EXPECT_EQ(kept->facts().method, GradientMethod::kBackprop);
+  EXPECT_THAT(kept->facts().method_reason, HasSubstr("save times"));
   // The guess of a thousand steps fits; those of 100 trajectories do not.
   request.gradient.adjoint.memory_budget = 2'000'000;
   request.simulation.t1 = {100};
   request.simulation.params = {Batch("a", std::vector<double>(100, 1.0))};
   kept = MustKeep(request);
-  EXPECT_EQ(kept->method(), GradientMethod::kCheckpointed);
-  EXPECT_THAT(kept->method_reason(), HasSubstr("in the end"));
+  EXPECT_EQ(kept->facts().method, GradientMethod::kCheckpointed);
+  EXPECT_THAT(kept->facts().method_reason, HasSubstr("in the end"));
 }
 
 TEST(KeptSolve, TheWallBudgetHoldsForEachCall) {
