@@ -29,6 +29,12 @@ inline constexpr int64_t kMaxTrajectories = 1'000'000;           // batch axis
 inline constexpr int64_t kMaxSavedBytes = int64_t{4} << 30;      // result of one request
 inline constexpr int64_t kMaxRecordingBytes = int64_t{4} << 30;  // stored trajectory of one adjoint
 
+// Stability.
+inline constexpr int64_t kMaxRasterPoints = 100'000'000;  // of one region
+inline constexpr double kMaxWindow = 1e6;                 // |Re z| and |Im z|
+inline constexpr int64_t kMaxAnalysedPoints = 10'000;     // of one trajectory
+inline constexpr int64_t kMaxEigenvalues = 200;           // at a point, of large systems
+
 }  // namespace costate::limits
 
 #endif  // COSTATE_ENGINE_BASE_LIMITS_H_
