@@ -22,7 +22,9 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 std::vector<GradientMethod> MethodsOf(const CheckRequest& request) {
   if (!request.methods.empty()) return request.methods;
-  return {GradientMethod::kForward, GradientMethod::kBackprop, GradientMethod::kGauss,
+  const bool goes_back = GetMethodInfo(request.gradient.simulation.options.scheme()).carried > 1;
+  return {GradientMethod::kForward, GradientMethod::kBackprop,
+          goes_back ? GradientMethod::kReversible : GradientMethod::kGauss,
           GradientMethod::kFiniteDifference};
 }
 
@@ -41,7 +43,8 @@ GradientOptions OptionsFor(const GradientOptions& common, GradientMethod method)
     adjoint.backward_atol.reset();
     adjoint.seminorm = false;
   }
-  if (family != GradientFamily::kContinuousAdjoint || method == GradientMethod::kBacksolve) {
+  if ((family != GradientFamily::kContinuousAdjoint || method == GradientMethod::kBacksolve) &&
+      method != GradientMethod::kReversible) {
     adjoint.checkpoint_every = 0;
   }
   if (family != GradientFamily::kDifference) options.difference = {};

@@ -157,7 +157,7 @@ absl::StatusOr<GradientResult> DifferentiateSimulation(const GradientRequest& re
   RETURN_IF_ERROR(CheckGradientRoom(bound.num_trajectories, "trajectories", columns));
   result.method = ChooseGradientMethod(request.gradient, bound, resolved.options, columns,
                                        &result.method_reason);
-  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, result.method));
+  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, result.method, resolved.options.scheme()));
   result.tangent_control = request.gradient.tangent_control;
   result.timing.compile = prepared.compile;
   PassInput input;

@@ -159,8 +159,9 @@ absl::StatusOr<CheckResult> Engine::CheckGradient(const CheckRequest& request,
 double Engine::EstimateCost(const Simulation& simulation, int64_t num_columns) {
   if (simulation.model == nullptr) return 0;
   const ModelIr& ir = simulation.model->ir();
-  const Method method = simulation.method_auto ? Method::kTsit5 : simulation.options.method;
-  const double stages = GetMethodInfo(method).stages;
+  const Scheme scheme =
+      simulation.method_auto ? Scheme(Method::kTsit5) : simulation.options.scheme();
+  const double stages = GetMethodInfo(scheme).stages;
   const double evaluations = static_cast<double>(ExpectBatch(simulation).trajectories) *
                              ExpectedSteps(simulation) * stages;
   const double per_evaluation =

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/base/field_error.h"
 #include "engine/base/limits.h"
+#include "engine/base/status_macros.h"
 #include "engine/solvers/stepper.h"
 
 namespace costate {
@@ -42,12 +43,37 @@ GradientMethod ChooseReverse(const GradientOptions& gradient, const BoundSimulat
     *reason = absl::StrCat("backprop: ", why);
     return GradientMethod::kBackprop;
   }
-  *reason = absl::StrCat("checkpointed: ", why, ", and ", ExpectedSteps(bound, options), " steps",
+  const bool goes_back = GetMethodInfo(options.scheme()).reversal == Reversal::kExact;
+  *reason = absl::StrCat(goes_back ? "reversible: " : "checkpointed: ", why, ", and ", ExpectedSteps(bound, options), " steps",
                          options.control.kind == StepControl::Kind::kAdaptive ? " (a guess)" : "",
                          " of ", bound.model->rhs().num_states(), " states would need ",
                          absl::StrFormat("%.2g", bytes), " bytes, over the budget of ",
                          absl::StrFormat("%.2g", budget));
-  return GradientMethod::kCheckpointed;
+  return goes_back ? GradientMethod::kReversible : GradientMethod::kCheckpointed;
+}
+
+// Whether derivatives by `method` can be taken of the scheme at all.
+absl::Status CheckScheme(GradientMethod method, const Scheme& scheme) {
+  const MethodInfo& info = GetMethodInfo(scheme);
+  const std::string solver(info.name);
+  const std::string name(GetGradientMethodInfo(method).name);
+  if (method == GradientMethod::kReversible && info.reversal == Reversal::kNone) {
+    return FieldStatus(absl::StatusCode::kInvalidArgument, "gradient.method",
+                       absl::StrCat("reversible takes steps back, which ", solver,
+                                    " alone cannot: give it a coupling (0.999 is customary), solve "
+                                    "with alf, reversible_heun or ees25, or use checkpointed"));
+  }
+  const bool continuous =
+      GetGradientMethodInfo(method).family == GradientFamily::kContinuousAdjoint;
+  if (info.carried > 1 && (continuous || method == GradientMethod::kComplexStep)) {
+    return FieldStatus(
+        absl::StatusCode::kInvalidArgument, "gradient.method",
+        absl::StrCat(name, " needs a Runge-Kutta method as it is, and ",
+                     scheme.coupling.has_value() ? "a coupled " : "", solver,
+                     " carries more than the state: leave the coupling out or solve with another "
+                     "method, or use reversible, backprop or forward"));
+  }
+  return absl::OkStatus();
 }
 
 bool IsReverse(GradientMethod method) {
@@ -64,8 +90,8 @@ bool IsOverDenseOutput(GradientMethod method) {
 
 double EstimateRecordingBytes(const BoundSimulation& bound, const SolveOptions& options) {
   const double n = static_cast<double>(bound.model->rhs().num_states());
-  const double stages = GetMethodInfo(options.method).stages;
-  return 8 * ExpectedSteps(bound, options) * (1 + n * (1 + stages));
+  const MethodInfo& info = GetMethodInfo(options.scheme());
+  return 8 * ExpectedSteps(bound, options) * (1 + n * (info.carried + info.stages));
 }
 
 GradientMethod ChooseGradientMethod(const GradientOptions& gradient, const BoundSimulation& bound,
@@ -95,7 +121,9 @@ GradientMethod ChooseGradientMethod(const GradientOptions& gradient, const Bound
   return GradientMethod::kForward;
 }
 
-absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMethod method) {
+absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMethod method,
+                                  const Scheme& scheme) {
+  RETURN_IF_ERROR(CheckScheme(method, scheme));
   const AdjointOptions& adjoint = gradient.adjoint;
   const GradientFamily family = GetGradientMethodInfo(method).family;
   const bool continuous = family == GradientFamily::kContinuousAdjoint;
@@ -111,8 +139,9 @@ absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMetho
       {"checkpoints", adjoint.checkpoints != 0 && method != GradientMethod::kCheckpointed,
        "checkpointed"},
       {"segments", adjoint.segments != 0 && method != GradientMethod::kSegmented, "segmented"},
-      {"checkpoint_every", adjoint.checkpoint_every != 0 && !IsOverDenseOutput(method),
-       "gauss, interpolating or quadrature"},
+      {"checkpoint_every", adjoint.checkpoint_every != 0 && !IsOverDenseOutput(method) &&
+                               method != GradientMethod::kReversible,
+       "reversible, gauss, interpolating or quadrature"},
       {"backward", backward && !continuous, "gauss, interpolating, quadrature or backsolve"},
       {"difference", differences && family != GradientFamily::kDifference,
        "finite_difference or complex_step"},

@@ -32,7 +32,8 @@ double EstimateRecordingBytes(const BoundSimulation& bound, const SolveOptions& 
 
 // INVALID_ARGUMENT for a choice that `method`, which is in force, has no use for, or that it needs:
 // gradient.checkpoints and so on, with what works instead.
-absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMethod method);
+absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMethod method,
+                                  const Scheme& scheme);
 
 }  // namespace costate
 

@@ -184,7 +184,7 @@ absl::Status KeptPasses::Prepare(const KeepRequest& request, const Cancellation*
   RETURN_IF_ERROR(CheckGradientRoom(bound_.num_trajectories, "trajectories", columns));
   facts_.method =
       ChooseGradientMethod(request.gradient, bound_, options_, columns, &facts_.method_reason);
-  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, facts_.method));
+  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, facts_.method, options_.scheme()));
   facts_.tangent_control = gradient_.tangent_control;
   facts_.num_columns = columns;
   facts_.num_values = bound_.model->rhs().num_states() + bound_.model->outputs().num_values();

@@ -196,7 +196,7 @@ absl::StatusOr<VjpResult> VjpOfSimulation(const VjpRequest& request,
   RETURN_IF_ERROR(CheckSavedRoom(bound, resolved.options.save));
   result.method = ChooseGradientMethod(request.gradient, bound, resolved.options,
                                        NumColumns(result.wrt), &result.method_reason);
-  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, result.method));
+  RETURN_IF_ERROR(CheckGradientOptions(request.gradient, result.method, resolved.options.scheme()));
   result.tangent_control = request.gradient.tangent_control;
   ASSIGN_OR_RETURN(result.timing.compile,
                    PrepareGradientKernels(bound, result.method,

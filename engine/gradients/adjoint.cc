@@ -27,6 +27,8 @@ absl::StatusOr<std::unique_ptr<AdjointMethod>> MakeAdjointMethod(GradientMethod 
       return OverStore(input, MakeCheckpointedStore(input));
     case GradientMethod::kSegmented:
       return OverStore(input, MakeSegmentedStore(input));
+    case GradientMethod::kReversible:
+      return OverStore(input, MakeReversibleStore(input));
     case GradientMethod::kBacksolve:
       return MakeBacksolve(input);
     case GradientMethod::kInterpolating:

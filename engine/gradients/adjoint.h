@@ -61,6 +61,8 @@ struct AdjointOptions {
   bool seminorm = false;
   // kInterpolating, kQuadrature, kGauss: keep every k-th step's state and recompute the others, k
   // >= 1; 0: all, or powers of two as far as the budget asks for. The bits do not depend on it.
+  // kReversible: keep every k-th state and get the others back; 1 is backprop in other words; 0: as
+  // few as bound what rounding does to them.
   int64_t checkpoint_every = 0;
 };
 

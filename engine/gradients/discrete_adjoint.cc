@@ -29,17 +29,20 @@ class DiscreteAdjoint : public AdjointMethod {
 
   absl::StatusOr<std::vector<AdjointResult>> PullBack(
       absl::Span<const StateCotangents> cotangents) override {
-    ASSIGN_OR_RETURN(
-        const std::unique_ptr<ReverseSweep> sweep,
-        ReverseSweep::Create(input_.options.scheme(), *input_.problem.field, input_.problem.params,
-                             store_->times(), cotangents, input_.want_times));
-    StopCheck stop(input_.stop);
-    RETURN_IF_ERROR(store_->VisitBackwards([&](int64_t i, const StepRecord& step) {
-      RETURN_IF_ERROR(stop.Poll());
-      sweep->Step(i, step);
-      return absl::OkStatus();
-    }));
-    return std::move(*sweep).Take(&stats_);
+    while (true) {
+      ASSIGN_OR_RETURN(
+          const std::unique_ptr<ReverseSweep> sweep,
+          ReverseSweep::Create(input_.options.scheme(), *input_.problem.field,
+                               input_.problem.params, store_->times(), cotangents,
+                               input_.want_times));
+      StopCheck stop(input_.stop);
+      RETURN_IF_ERROR(store_->VisitBackwards([&](int64_t i, const StepRecord& step) {
+        RETURN_IF_ERROR(stop.Poll());
+        sweep->Step(i, step);
+        return absl::OkStatus();
+      }));
+      if (!store_->AsksAgain()) return std::move(*sweep).Take(&stats_);
+    }
   }
 
   AdjointStats stats() const override {

@@ -25,6 +25,9 @@ constexpr GradientMethodInfo kCheckpointed = {
 constexpr GradientMethodInfo kSegmented = {GradientMethod::kSegmented, "segmented",
                                            GradientFamily::kDiscreteAdjoint,
                                            "Chen et al. 2016, arXiv 1604.06174"};
+constexpr GradientMethodInfo kReversible = {GradientMethod::kReversible, "reversible",
+                                            GradientFamily::kDiscreteAdjoint,
+                                            "McCallum and Foster 2024, arXiv 2410.11648"};
 constexpr GradientMethodInfo kBacksolve = {GradientMethod::kBacksolve, "backsolve",
                                            GradientFamily::kContinuousAdjoint,
                                            "Chen et al. 2018, arXiv 1806.07366"};
@@ -56,6 +59,8 @@ const GradientMethodInfo& GetGradientMethodInfo(GradientMethod method) {
       return kCheckpointed;
     case GradientMethod::kSegmented:
       return kSegmented;
+    case GradientMethod::kReversible:
+      return kReversible;
     case GradientMethod::kBacksolve:
       return kBacksolve;
     case GradientMethod::kInterpolating:

@@ -14,6 +14,7 @@ enum class GradientMethod {
   kBackprop,          // the discrete adjoint, every step stored
   kCheckpointed,      // the same bits, states at recursive checkpoints, steps between recomputed
   kSegmented,         // the same bits, equally spaced checkpoints, one segment stored at a time
+  kReversible,        // the same derivative, steps of a reversible scheme taken back
   kBacksolve,         // continuous adjoint, the state solved backwards with it
   kInterpolating,     // continuous adjoint over dense output, parameter integral inside the solve
   kQuadrature,        // the same, parameter integral by adaptive quadrature afterwards
@@ -38,7 +39,7 @@ struct GradientMethodInfo {
 };
 // `method` is not kAuto.
 const GradientMethodInfo& GetGradientMethodInfo(GradientMethod method);
-// Without kAuto.
+// Those that fit every scheme: without kAuto and kReversible.
 absl::Span<const GradientMethod> AllGradientMethods();
 
 }  // namespace costate

@@ -28,10 +28,15 @@ class StepStore : public StepCompanion {
   virtual absl::Span<const double> last_state() const = 0;
 
   // Calls visit(i, step) for i = N - 1 .. 0, after the solve; any number of times. The values of a
-  // step have the bits they had on the way forward; its stages may be null. An error of `visit`
+  // step have the bits they had on the way forward (nearly, where steps are taken back); its stages
+  // may be null. An error of `visit`
   // ends the walk and is returned.
   using Visitor = absl::FunctionRef<absl::Status(int64_t i, const StepRecord& step)>;
   virtual absl::Status VisitBackwards(Visitor visit) = 0;
+
+  // After a walk: its states were too far from those of the way forward. Another walk, for which the
+  // store keeps more, has better ones.
+  virtual bool AsksAgain() const { return false; }
 
   // Adds recomputed steps and evaluations to `stats`, and raises its sizes to those seen here.
   virtual void AddStats(AdjointStats* stats) const = 0;
@@ -41,6 +46,7 @@ class StepStore : public StepCompanion {
 absl::StatusOr<std::unique_ptr<StepStore>> MakeFullStore(const AdjointInput& input);
 absl::StatusOr<std::unique_ptr<StepStore>> MakeCheckpointedStore(const AdjointInput& input);
 absl::StatusOr<std::unique_ptr<StepStore>> MakeSegmentedStore(const AdjointInput& input);
+absl::StatusOr<std::unique_ptr<StepStore>> MakeReversibleStore(const AdjointInput& input);
 
 }  // namespace costate
 

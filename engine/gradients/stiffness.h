@@ -4,21 +4,19 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "engine/base/kernel.h"
+#include "engine/gradients/spectral_radius.h"
 #include "engine/solvers/integrate.h"
 #include "engine/solvers/problem.h"
 
 namespace costate {
 
-// Estimates the spectral radius of df/dy along the solve by power iteration, one product a step:
-// directions are kept from step to step, in all lanes of one kernel call, and the growth factors of
-// the lanes averaged geometrically, so that a rotating pair of eigenvalues averages out too. Only
-// looks; the steps and bits of the solve stay. Thread-safety: one thread.
+// Looks at the spectral radius of df/dy once a step; the steps and bits of the solve stay.
+// Thread-safety: one thread.
 class StiffnessCompanion : public StepCompanion {
  public:
   // `problem` outlives the companion; B is 1. `near` is a share of the method's stability limit.
@@ -31,26 +29,16 @@ class StiffnessCompanion : public StepCompanion {
 
   // Share of accepted steps with h |lambda| > near * limit. NaN without steps or limit.
   double share() const;
-  int64_t jvp_evaluations() const { return evaluations_; }
+  int64_t jvp_evaluations() const { return radius_->jvp_evaluations(); }
 
  private:
-  StiffnessCompanion(const Problem& problem, double bound, Kernel kernel);
-  void Scatter(int lane);
-  double Iterate(const StepRecord& step);
+  StiffnessCompanion(double bound, std::unique_ptr<SpectralRadius> radius)
+      : bound_(bound), radius_(std::move(radius)) {}
 
-  const Problem& problem_;
   const double bound_;  // on h |lambda|
-  const Kernel kernel_;
-  const int lanes_;
-  const int64_t n_;
-  std::vector<double> direction_;  // [n][W]
-  std::vector<double> product_;    // [n][W]
-  std::vector<double> zero_;       // [max(1, m)][W]
-  std::vector<double> scratch_;
-  int64_t evaluations_ = 0;
+  const std::unique_ptr<SpectralRadius> radius_;
   int64_t steps_ = 0;
   int64_t near_ = 0;
-  uint64_t random_ = 0;
 };
 
 }  // namespace costate

@@ -108,7 +108,7 @@ constexpr size_t kNumTables = 12;
 }  // namespace
 
 const MethodInfo& GetMethodInfo(const Scheme& scheme) {
-  if (!HasTable(scheme.method)) return reversible::InfoOf(scheme.method);
+  if (!HasTable(scheme.method)) return reversible::InfoOf(scheme);
   return *VisitTable(scheme.method, [&]<typename T>() {
     return scheme.coupling.has_value() ? &kCoupledInfo<T> : &kInfo<T>;
   });

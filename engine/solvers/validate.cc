@@ -228,6 +228,7 @@ absl::Status ValidateSave(const Problem& problem, const SaveAt& save) {
 
 absl::Status ValidateSolve(const Problem& problem, const SolveOptions& options) {
   RETURN_IF_ERROR(ValidateProblem(problem));
+  RETURN_IF_ERROR(ValidateScheme(options.scheme()));
   switch (options.control.kind) {
     case StepControl::Kind::kAdaptive:
       RETURN_IF_ERROR(ValidateAdaptive(options, problem.field->num_states()));

@@ -28,6 +28,16 @@ Method MethodFromProto(v1::Method method) {
       return Method::kDopri5;
     case v1::METHOD_DOPRI8:
       return Method::kDopri8;
+    case v1::METHOD_EES25:
+      return Method::kEes25;
+    case v1::METHOD_EES27:
+      return Method::kEes27;
+    case v1::METHOD_ALF:
+      return Method::kAlf;
+    case v1::METHOD_REVERSIBLE_HEUN:
+      return Method::kReversibleHeun;
+    case v1::METHOD_LEAPFROG_MIDPOINT:
+      return Method::kLeapfrogMidpoint;
     case v1::METHOD_UNSPECIFIED:
     case v1::Method_INT_MIN_SENTINEL_DO_NOT_USE_:
     case v1::Method_INT_MAX_SENTINEL_DO_NOT_USE_:
@@ -58,6 +68,16 @@ v1::Method MethodToProto(Method method) {
       return v1::METHOD_DOPRI5;
     case Method::kDopri8:
       return v1::METHOD_DOPRI8;
+    case Method::kEes25:
+      return v1::METHOD_EES25;
+    case Method::kEes27:
+      return v1::METHOD_EES27;
+    case Method::kAlf:
+      return v1::METHOD_ALF;
+    case Method::kReversibleHeun:
+      return v1::METHOD_REVERSIBLE_HEUN;
+    case Method::kLeapfrogMidpoint:
+      return v1::METHOD_LEAPFROG_MIDPOINT;
   }
   return v1::METHOD_UNSPECIFIED;
 }
@@ -213,6 +233,8 @@ SolveOptions SolveOptionsFromProto(const v1::SolveOptions& proto, bool* method_a
   SolveOptions options;
   *method_auto = proto.method() == v1::METHOD_UNSPECIFIED;
   options.method = MethodFromProto(proto.method());
+  if (proto.has_coupling()) options.coupling = proto.coupling();
+  if (proto.has_eta()) options.eta = proto.eta();
   options.control = ControlFromProto(proto);
   options.save = SaveFromProto(proto.save());
   if (proto.max_steps() > 0) options.max_steps = proto.max_steps();
@@ -226,6 +248,8 @@ SolveOptions SolveOptionsFromProto(const v1::SolveOptions& proto, bool* method_a
 
 void SolveOptionsToProto(const SolveOptions& options, v1::SolveOptions* proto) {
   proto->set_method(MethodToProto(options.method));
+  if (options.coupling.has_value()) proto->set_coupling(*options.coupling);
+  if (options.method == Method::kAlf) proto->set_eta(options.eta);
   switch (options.control.kind) {
     case StepControl::Kind::kAdaptive:
       AdaptiveToProto(options.control, proto->mutable_adaptive());
@@ -292,8 +316,9 @@ GradientMethod GradientMethodFromProto(v1::GradientMethod method) {
       return GradientMethod::kFiniteDifference;
     case v1::GRADIENT_METHOD_COMPLEX_STEP:
       return GradientMethod::kComplexStep;
-    case v1::GRADIENT_METHOD_UNSPECIFIED:
     case v1::GRADIENT_METHOD_REVERSIBLE:
+      return GradientMethod::kReversible;
+    case v1::GRADIENT_METHOD_UNSPECIFIED:
     case v1::GradientMethod_INT_MIN_SENTINEL_DO_NOT_USE_:
     case v1::GradientMethod_INT_MAX_SENTINEL_DO_NOT_USE_:
       break;
@@ -328,6 +353,8 @@ v1::GradientMethod GradientMethodToProto(GradientMethod method) {
       return v1::GRADIENT_METHOD_CHECKPOINTED;
     case GradientMethod::kSegmented:
       return v1::GRADIENT_METHOD_SEGMENTED;
+    case GradientMethod::kReversible:
+      return v1::GRADIENT_METHOD_REVERSIBLE;
     case GradientMethod::kBacksolve:
       return v1::GRADIENT_METHOD_BACKSOLVE;
     case GradientMethod::kInterpolating:

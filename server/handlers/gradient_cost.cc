@@ -44,6 +44,7 @@ double MethodCost(const Simulation& simulation, GradientMethod method, int64_t c
       return kReverse * solve;
     case GradientMethod::kCheckpointed:
     case GradientMethod::kSegmented:
+    case GradientMethod::kReversible:
       return kRecomputed * solve;
     case GradientMethod::kBacksolve:
     case GradientMethod::kInterpolating:

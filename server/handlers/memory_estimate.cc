@@ -55,7 +55,7 @@ Sizes::Sizes(const Simulation& simulation) {
   params = static_cast<double>(ir.num_params());
   outputs = static_cast<double>(ir.num_outputs());
   stages =
-      GetMethodInfo(simulation.method_auto ? Method::kDopri8 : simulation.options.method).stages;
+      GetMethodInfo(simulation.method_auto ? Method::kDopri8 : simulation.options.scheme()).stages;
   steps = ExpectedSteps(simulation);
   bound = std::min(kDouble * trajectories * states, SavedLimit()) +
           std::min(kDouble * (batch.params_batched ? trajectories : 1) * params, SavedLimit());

@@ -45,11 +45,7 @@ absl::Status CheckMethod(const std::string& field, v1::GradientMethod method) {
   if (!v1::GradientMethod_IsValid(method)) {
     return FieldError(field, absl::StrCat(static_cast<int>(method)), "a value this server knows");
   }
-  if (method != v1::GRADIENT_METHOD_REVERSIBLE) return absl::OkStatus();
-  return FieldStatus(absl::StatusCode::kUnimplemented, field,
-                     "the method reversible needs a reversible solver, and there is none in this "
-                     "version; checkpointed gives the same exact gradient of the steps in little "
-                     "memory");
+  return absl::OkStatus();
 }
 
 absl::Status CheckCount(const char* name, int64_t value, int64_t most) {

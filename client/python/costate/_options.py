@@ -100,6 +100,8 @@ class SimulationArguments(TypedDict, total=False):
     initial_step: float | None
     min_step: float | None
     max_step: float | None
+    coupling: float | None
+    eta: float | None
     dt: float | None
     grid: npt.ArrayLike | None
     max_steps: int | None
@@ -121,7 +123,13 @@ y0 : mapping from name to array
     Initial states; the others follow the model. May be batched like `params`.
 method : str
     "auto" (default), "euler", "midpoint", "heun", "ralston2", "ralston3", "bosh3", "rk4",
-    "tsit5", "dopri5", "dopri8". `client.server_info().methods` describes them.
+    "tsit5", "dopri5", "dopri8", "ees25", "ees27", and the reversible "alf", "reversible_heun"
+    and "leapfrog_midpoint". `client.server_info().methods` describes them.
+coupling : float
+    Makes a Runge-Kutta method reversible (McCallum and Foster 2024), with this coupling in
+    (0, 1]; 0.999 is customary. For gradients in constant memory: gradient_method="reversible".
+eta : float
+    Damping of "alf" in (0, 1], other than 0.5. Default 1, none.
 rtol : float
     Relative tolerance of a step, >= 0. Default 1e-6.
 atol : float, array [n] or mapping from state name to array
@@ -219,6 +227,9 @@ def span_of(t: Any, default_end: float) -> tuple[FloatArray, FloatArray]:
 def _options_to_proto(arguments: SimulationArguments, states: Layout | None) -> Any:
     options = _SolveOptions(return_grid=bool(arguments.get("return_grid")))
     options.method = METHODS.number(arguments.get("method") or "auto", "method")
+    for name in ("coupling", "eta"):
+        if (value := arguments.get(name)) is not None:
+            setattr(options, name, float(value))
     dt, grid = arguments.get("dt"), arguments.get("grid")
     given = [key for key in _ADAPTIVE_ONLY if arguments.get(key) is not None]
     if dt is not None and grid is not None:

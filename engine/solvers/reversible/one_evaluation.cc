@@ -17,6 +17,11 @@ constexpr MethodInfo kAlf = {
     .carried = 2,
     .reversal = Reversal::kExact,
     .evaluations = 1};
+constexpr MethodInfo Damped(MethodInfo info) {
+  info.order = info.dense_order = 1;
+  return info;
+}
+constexpr MethodInfo kDampedAlf = Damped(kAlf);
 constexpr MethodInfo kReversibleHeun = {
     .method = Method::kReversibleHeun,
     .name = "reversible_heun",
@@ -123,9 +128,10 @@ OneEvaluation LeapfrogMidpoint() {
 
 }  // namespace
 
-const MethodInfo& InfoOf(Method method) {
-  if (method == Method::kReversibleHeun) return kReversibleHeun;
-  return method == Method::kLeapfrogMidpoint ? kLeapfrogMidpoint : kAlf;
+const MethodInfo& InfoOf(const Scheme& scheme) {
+  if (scheme.method == Method::kReversibleHeun) return kReversibleHeun;
+  if (scheme.method == Method::kLeapfrogMidpoint) return kLeapfrogMidpoint;
+  return scheme.eta == 1 ? kAlf : kDampedAlf;
 }
 
 OneEvaluation TableOf(const Scheme& scheme) {

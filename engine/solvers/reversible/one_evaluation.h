@@ -9,7 +9,7 @@
 //
 //   ALF, c = (y, v), v(t0) = f: asynchronous leapfrog with damping eta (Mutze 2013; Zhuang et al.
 //     2021, arXiv 2102.04668): u at t + h/2, y + v h/2;  v' = v + 2 eta (u - v),
-//     y' = y + (v + v') h/2.
+//     y' = y + (v + v') h/2. Of order 2 for eta = 1, else 1: v then lags behind f.
 //   Reversible Heun, c = (y, z, f), z(t0) = y (Kidger, Foster, Li and Lyons 2021, arXiv
 //     2105.13493): z' = 2 y - z + h f, u = f(t', z'), y' = y + (f + u) h/2.
 //   Leapfrog-midpoint, c = (y, s), s(t0) = f, the first step is Euler's: u = f(t, y),
@@ -37,25 +37,25 @@ struct Affine {
 // One way of a step, there or back.
 struct Pass {
   double tau = 0;  // on the way back counted from t_next, along -h
-  std::array<Affine, kMaxCarried> point;
-  std::array<std::array<Affine, kMaxCarried>, kMaxCarried> keep;  // M[b][j]
-  std::array<Affine, kMaxCarried> slope;                          // N[b]
+  std::array<Affine, kMaxCarried> point = {};
+  std::array<std::array<Affine, kMaxCarried>, kMaxCarried> keep = {};  // M[b][j]
+  std::array<Affine, kMaxCarried> slope = {};                          // N[b]
 };
 
 enum class StartsAs { kState, kDerivative };
 
 struct OneEvaluation {
   int carried = 2;
-  std::array<StartsAs, kMaxCarried> start;  // of block b > 0
+  std::array<StartsAs, kMaxCarried> start = {};  // of block b > 0
   Pass there;
   Pass back;  // at step size -h
-  std::array<double, kMaxCarried> error;
+  std::array<double, kMaxCarried> error = {};
   double error_u = 0;
   // D_j(theta) = sum_d dense[j][d] theta^(d+1); row 0 is that of u.
-  std::array<std::array<double, 3>, kMaxCarried> dense;
+  std::array<std::array<double, 3>, kMaxCarried> dense = {};
 };
 
-const MethodInfo& InfoOf(Method method);  // kAlf, kReversibleHeun, kLeapfrogMidpoint
+const MethodInfo& InfoOf(const Scheme& scheme);  // kAlf, kReversibleHeun, kLeapfrogMidpoint
 OneEvaluation TableOf(const Scheme& scheme);
 
 absl::StatusOr<std::unique_ptr<Stepper>> MakeOneEvaluationStepper(const Scheme& scheme,

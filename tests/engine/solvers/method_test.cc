@@ -99,6 +99,22 @@ const MethodClaims kMethods[] = {
      .fsal = false,
      .quadrature_order = 9,
      .coarse_steps = 16},
+    {.method = Method::kEes25,
+     .name = "ees25",
+     .order = 2,
+     .error_order = 1,
+     .dense_order = 2,
+     .fsal = false,
+     .quadrature_order = 4,
+     .coarse_steps = 40},
+    {.method = Method::kEes27,
+     .name = "ees27",
+     .order = 2,
+     .error_order = 1,
+     .dense_order = 2,
+     .fsal = false,
+     .quadrature_order = 4,
+     .coarse_steps = 40},
 };
 
 class MethodTest : public testing::TestWithParam<MethodClaims> {
@@ -285,7 +301,8 @@ INSTANTIATE_TEST_SUITE_P(All, MethodTest, testing::ValuesIn(kMethods),
 TEST(AllMethods, AreAllInTheSuite) {
   EXPECT_EQ(RungeKuttaMethods().size(), std::size(kMethods));
   for (const MethodClaims& claims : kMethods) {
-    EXPECT_TRUE(std::count(RungeKuttaMethods().begin(), RungeKuttaMethods().end(), claims.method) == 1);
+    EXPECT_EQ(
+        std::count(RungeKuttaMethods().begin(), RungeKuttaMethods().end(), claims.method), 1);
   }
 }
 

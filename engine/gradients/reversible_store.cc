@@ -1,0 +1,228 @@
+// Steps taken back: from the end of the solve each step is undone, and states are kept only every so
+// often to bound what rounding does to the states that are got back (a hybrid of reversible steps
+// and checkpoints; McCallum and Foster 2024, arXiv 2410.11648).
+//
+// Undoing a step multiplies the rounding errors made so far by up to exp(h |a|) for an eigenvalue a
+// of df/dy, and by up to 1 / lambda or 1 / |1 - 2 eta| for the parasitic part of the scheme. Unless
+// told how often, a state is kept whenever the logarithms since the last one add up to
+// kMaxLogGrowth, |a| being the spectral radius, estimated along the way. What is got back is
+// compared with every state that was kept; where it is too far off, a second walk keeps more.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "engine/base/limits.h"
+#include "engine/base/status_macros.h"
+#include "engine/gradients/chunked_rows.h"
+#include "engine/gradients/counted_vector.h"
+#include "engine/gradients/spectral_radius.h"
+#include "engine/gradients/step_recomputer.h"
+#include "engine/gradients/step_store.h"
+
+namespace costate {
+namespace {
+
+constexpr int64_t kDouble = sizeof(double);
+constexpr double kMaxLogGrowth = 10;    // 1e-16 becomes 2e-12
+constexpr double kFarOff = 1e-3;        // in tolerances
+constexpr int64_t kStepsPerLook = 8;    // at the spectral radius
+constexpr int64_t kDenser = 8;          // kept states of a further walk over those before
+
+// log of how far one step back may magnify the parasitic part.
+double ParasiticLog(const Scheme& scheme) {
+  if (scheme.coupling.has_value()) return -std::log(*scheme.coupling);
+  return scheme.method == Method::kAlf ? -std::log(std::fabs(1 - 2 * scheme.eta)) : 0.0;
+}
+
+class ReversibleStore : public StepStore {
+ public:
+  static absl::StatusOr<std::unique_ptr<StepStore>> Create(const AdjointInput& input) {
+    const VectorField& field = *input.problem.field;
+    std::unique_ptr<ReversibleStore> store(new ReversibleStore(input));
+    ASSIGN_OR_RETURN(store->inverse_, MakeStepInverse(input.options.scheme(), field));
+    if (store->asked_ == 0) {
+      ASSIGN_OR_RETURN(store->radius_, SpectralRadius::Create(input.problem));
+    }
+    return store;
+  }
+
+  absl::Status Begin(double t0, const double* y0) override {
+    times_.push_back(t0);
+    RETURN_IF_ERROR(Keep(0, y0));
+    end_.assign(y0, y0 + carried_);
+    return absl::OkStatus();
+  }
+
+  absl::Status Accept(const StepRecord& step, const double* y_new,
+                      absl::Span<const double> /*saved_theta*/) override {
+    if (num_steps() > 0 && WantsKept(step)) RETURN_IF_ERROR(Keep(num_steps(), step.y));
+    if (asked_ == 0) Grow(step);
+    if (bytes() - times_.bytes() + times_.bytes_to_push() > budget_) return DoesNotFit();
+    times_.push_back(step.t_next);
+    std::copy_n(y_new, carried_, end_.data());
+    peak_bytes_ = std::max(peak_bytes_, bytes());
+    return absl::OkStatus();
+  }
+
+  absl::Span<const double> times() const override { return {times_.data(), times_.size()}; }
+  absl::Span<const double> last_state() const override {
+    return absl::MakeConstSpan(end_).first(input_.problem.field->num_states());
+  }
+
+  absl::Status VisitBackwards(Visitor visit) override {
+    if (asks_again_) RETURN_IF_ERROR(KeepMore());
+    inverse_->Begin(input_.problem.params.data());
+    std::vector<double> end = end_, start(carried_), stages(stage_values_);
+    int64_t next = states_.size();
+    double farthest = std::numeric_limits<double>::quiet_NaN();
+    bool was_kept = true;  // at the end of the step
+    for (int64_t i = num_steps() - 1; i >= 0; --i) {
+      const double t = times_[i], t_next = times_[i + 1];
+      const bool is_kept = next > 0 && kept_steps_[next - 1] == i;
+      // A kept state that follows another by one step says nothing of what is got back.
+      const bool compares = is_kept && !was_kept;
+      bool has_stages = false;
+      if (!is_kept || compares) {
+        has_stages = inverse_->Undo(t, t_next, end.data(), start.data(), stages.data());
+      }
+      if (is_kept) {
+        const double* kept = states_.row(--next);
+        if (compares) farthest = std::fmax(farthest, Distance(start.data(), kept));
+        std::copy_n(kept, carried_, start.data());
+        has_stages = false;
+      }
+      RETURN_IF_ERROR(visit(i, {.t = t,
+                                .h = t_next - t,
+                                .t_next = t_next,
+                                .y = start.data(),
+                                .stages = has_stages ? stages.data() : nullptr}));
+      end.swap(start);
+      was_kept = is_kept;
+    }
+    reconstruction_error_ = farthest;
+    asks_again_ = asked_ == 0 && farthest > kFarOff && states_.size() < num_steps();
+    return absl::OkStatus();
+  }
+
+  bool AsksAgain() const override { return asks_again_; }
+
+  void AddStats(AdjointStats* stats) const override {
+    stats->peak_stored_bytes = std::max(stats->peak_stored_bytes, peak_bytes_);
+    stats->reconstruction_error = reconstruction_error_;
+    stats->rhs_evaluations += inverse_->rhs_evaluations();
+    if (recomputer_ == nullptr) return;
+    stats->recomputed_steps += recomputer_->recomputed_steps();
+    stats->rhs_evaluations += recomputer_->rhs_evaluations();
+  }
+
+ private:
+  explicit ReversibleStore(const AdjointInput& input)
+      : input_(input),
+        carried_(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
+        stage_values_(GetMethodInfo(input.options.scheme()).stages *
+                      input.problem.field->num_states()),
+        budget_(std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes)),
+        asked_(input.adjoint.checkpoint_every),
+        parasitic_(ParasiticLog(input.options.scheme())),
+        states_(carried_) {
+    times_.set_limit(input.options.max_steps + 1);
+  }
+
+  // Step times, kept states, and the three in hand with their stages.
+  int64_t bytes() const {
+    return times_.bytes() + kept_steps_.bytes() + states_.bytes() +
+           kDouble * (3 * carried_ + stage_values_);
+  }
+
+  absl::Status Keep(int64_t step, const double* y) {
+    const int64_t more = kept_steps_.bytes_to_push() - kept_steps_.bytes() +
+                         states_.Bytes(states_.size() + 1) - states_.bytes();
+    if (bytes() + more > budget_) return DoesNotFit();
+    kept_steps_.push_back(step);
+    states_.Add(y);
+    log_growth_ = 0;
+    return absl::OkStatus();
+  }
+
+  // Whether the state at the start of `step` is to be kept.
+  bool WantsKept(const StepRecord& step) const {
+    if (asked_ > 0) return num_steps() % asked_ == 0;
+    const double more = std::max(parasitic_, std::fabs(step.h) * spectral_radius_);
+    return log_growth_ + more > kMaxLogGrowth;
+  }
+
+  void Grow(const StepRecord& step) {
+    if (num_steps() % kStepsPerLook == 0) spectral_radius_ = radius_->Estimate(step.t, step.y);
+    log_growth_ += std::max(parasitic_, std::fabs(step.h) * spectral_radius_);
+  }
+
+  // Solves again and keeps kDenser times as many states.
+  absl::Status KeepMore() {
+    asks_again_ = false;
+    const int64_t every = std::max<int64_t>(1, num_steps() / (kDenser * states_.size()));
+    if (recomputer_ == nullptr) {
+      ASSIGN_OR_RETURN(recomputer_, StepRecomputer::Create(input_, times()));
+    }
+    states_.Truncate(1);
+    kept_steps_.resize(1);
+    recomputer_->Start(0, states_.row(0));
+    for (int64_t step = every; step < num_steps(); step += every) {
+      RETURN_IF_ERROR(recomputer_->AdvanceTo(step));
+      RETURN_IF_ERROR(Keep(step, recomputer_->y()));
+    }
+    peak_bytes_ = std::max(peak_bytes_, bytes());
+    return absl::OkStatus();
+  }
+
+  // rms over elements of difference / (atol + rtol |y|)
+  double Distance(const double* y, const double* kept) const {
+    const StepControl& control = input_.options.control;
+    const int64_t n = input_.problem.field->num_states();
+    double sum = 0;
+    for (int64_t i = 0; i < n; ++i) {
+      const double atol = control.atol[control.atol.size() == 1 ? 0 : i];
+      const double weight = atol + control.rtol * std::fabs(kept[i]);
+      const double ratio = (y[i] - kept[i]) / std::max(weight, std::numeric_limits<double>::min());
+      sum += ratio * ratio;
+    }
+    const double distance = std::sqrt(sum / static_cast<double>(n));
+    return std::isnan(distance) ? std::numeric_limits<double>::infinity() : distance;
+  }
+
+  absl::Status DoesNotFit() const {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the times of ", num_steps(), " steps and ", states_.size(), " states of ",
+        carried_ * kDouble, " bytes kept until then take the ", budget_,
+        " bytes allowed; raise the memory budget, set a larger checkpoint_every, loosen the "
+        "tolerance, or use checkpointed"));
+  }
+
+  const AdjointInput input_;
+  const int64_t carried_, stage_values_, budget_;
+  const int64_t asked_;  // every so many steps; 0: by growth
+  const double parasitic_;
+  std::unique_ptr<StepInverse> inverse_;
+  std::unique_ptr<SpectralRadius> radius_;
+  CountedVector<double> times_;
+  CountedVector<int64_t> kept_steps_;  // 0 first, ascending
+  ChunkedRows states_;                 // what those start from, [carried][n]
+  std::vector<double> end_;            // [carried][n], after the last step
+  double spectral_radius_ = 0;
+  double log_growth_ = 0;  // since the last kept state
+  int64_t peak_bytes_ = 0;
+  double reconstruction_error_ = std::numeric_limits<double>::quiet_NaN();
+  bool asks_again_ = false;
+  std::unique_ptr<StepRecomputer> recomputer_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<StepStore>> MakeReversibleStore(const AdjointInput& input) {
+  return ReversibleStore::Create(input);
+}
+
+}  // namespace costate
