@@ -48,7 +48,6 @@ GradientOptions OptionsFor(const GradientOptions& common, GradientMethod method)
     adjoint.checkpoint_every = 0;
   }
   if (family != GradientFamily::kDifference) options.difference = {};
-  options.want_times = false;
   return options;
 }
 
@@ -68,6 +67,7 @@ CheckResult::Row FailedRow(GradientMethod method, int64_t columns, const absl::S
   row.result.termination.t = kNaN;
   row.result.termination.detail = absl::StrCat("not run: ", status.message());
   row.relative_difference = kNaN;
+  row.time_relative_difference = kNaN;
   row.cost_in_solves = kNaN;
   return row;
 }
@@ -98,6 +98,35 @@ absl::StatusOr<Yardsticks> Measure(const GradientRequest& request, const std::ve
   RETURN_IF_ERROR(solve.At({}).status());
   return Yardsticks{ColumnSizes(input),
                     static_cast<double>(std::max<int64_t>(1, solve.rhs_evaluations()))};
+}
+
+// |p*(x - reference)| / |p*reference|. Two zeros agree.
+double RelativeDifference(const std::vector<double>& p, std::vector<double> x,
+                          const std::vector<double>& reference) {
+  for (size_t j = 0; j < x.size(); ++j) x[j] -= reference[j];
+  const double off = ScaledNorm(p, x);
+  return off == 0 ? 0 : off / ScaledNorm(p, reference);
+}
+
+// Every row that ran against the first of them.
+void Compare(const Yardsticks& yardsticks, CheckResult* result) {
+  const size_t num_times =
+      result->with_times ? result->resolution.options.save.times.size() : size_t{0};
+  const std::vector<double> ones(num_times, 1.0);
+  const GradientResult::PerTrajectory* reference = nullptr;
+  for (CheckResult::Row& row : result->rows) {
+    row.result.times.resize(num_times, kNaN);
+    if (row.result.gradient.empty()) {
+      row.result.gradient.assign(yardsticks.sizes.size(), kNaN);
+      continue;
+    }
+    if (reference == nullptr) reference = &row.result;
+    row.relative_difference =
+        RelativeDifference(yardsticks.sizes, row.result.gradient, reference->gradient);
+    row.time_relative_difference = RelativeDifference(ones, row.result.times, reference->times);
+    row.cost_in_solves =
+        static_cast<double>(KernelCalls(row.result.stats)) / yardsticks.plain_calls;
+  }
 }
 
 }  // namespace
@@ -139,21 +168,8 @@ absl::StatusOr<CheckResult> CheckGradientOfSimulation(const CheckRequest& reques
   if (!ran) return first_error;
   result.resolution.options.wall_budget = request.gradient.simulation.options.wall_budget;
   ASSIGN_OR_RETURN(const Yardsticks yardsticks, Measure(request.gradient, result.wrt, stop));
-  const std::vector<double>* reference = nullptr;
-  for (CheckResult::Row& row : result.rows) {
-    if (row.result.gradient.empty()) {
-      row.result.gradient.assign(yardsticks.sizes.size(), kNaN);
-      continue;
-    }
-    if (reference == nullptr) reference = &row.result.gradient;
-    std::vector<double> difference = row.result.gradient;
-    for (size_t j = 0; j < difference.size(); ++j) difference[j] -= (*reference)[j];
-    const double off = ScaledNorm(yardsticks.sizes, difference);
-    // Two zeros agree.
-    row.relative_difference = off == 0 ? 0 : off / ScaledNorm(yardsticks.sizes, *reference);
-    row.cost_in_solves =
-        static_cast<double>(KernelCalls(row.result.stats)) / yardsticks.plain_calls;
-  }
+  result.with_times = request.gradient.gradient.want_times;
+  Compare(yardsticks, &result);
   result.timing.engine = absl::Now() - start - result.timing.compile;
   return result;
 }

@@ -40,7 +40,8 @@ class ComplexSolve {
         params_(std::move(params)),
         grid_(std::move(grid)) {}
 
-  absl::StatusOr<ComplexValues> Run(ComplexVector y, const std::vector<double>& times,
+  // `move` is added to every saved time; the step that makes a value stays the same.
+  absl::StatusOr<ComplexValues> Run(ComplexVector y, const std::vector<double>& times, Complex move,
                                     StopCheck* stop, int64_t* evaluations) {
     y_ = std::move(y);
     size_t next = 0;
@@ -54,16 +55,17 @@ class ComplexSolve {
       ComplexVector end = Advance(h, table_.b);
       for (; next < times.size() && way * (times[next] - grid_[k + 1].real()) <= 0; ++next) {
         // An inner grid point's value is the state itself; at the ends the grid may move.
-        if (times[next] == grid_[k + 1].real() && !last) {
-          Save(times[next], end);
+        const Complex at = times[next] + move;
+        if (at == Complex(grid_[k + 1].real()) && !last) {
+          Save(at, end);
         } else {
           FillStages(t, h, table_.rows);
-          Save(times[next], Advance(h, DenseWeights((times[next] - t) / h)));
+          Save(at, Advance(h, DenseWeights((at - t) / h)));
         }
       }
       y_ = std::move(end);
     }
-    for (; next < times.size(); ++next) Save(times[next], y_);  // a span without steps
+    for (; next < times.size(); ++next) Save(times[next] + move, y_);  // a span without steps
     values_.terminal_state = y_;
     values_.terminal_output = OutputsAt(grid_.back(), y_);
     if (options_.save.kind == SaveAt::Kind::kEnd) {
@@ -113,7 +115,7 @@ class ComplexSolve {
     return InterpretComplex(ir_.output_map, {{t}, y, params_})[0];
   }
 
-  void Save(double t, const ComplexVector& y) {
+  void Save(Complex t, const ComplexVector& y) {
     const ComplexVector outputs = OutputsAt(t, y);
     values_.states.insert(values_.states.end(), y.begin(), y.end());
     values_.outputs.insert(values_.outputs.end(), outputs.begin(), outputs.end());
@@ -130,10 +132,11 @@ class ComplexSolve {
   int64_t evaluations_ = 0;
 };
 
-// sum of weights times imaginary parts
-double DotImaginary(const std::vector<double>& weights, const ComplexVector& values) {
+// sum of weights times imaginary parts, over [first, last) of the weights there are
+double DotImaginary(const std::vector<double>& weights, const ComplexVector& values,
+                    size_t first = 0, size_t last = std::numeric_limits<size_t>::max()) {
   double sum = 0;
-  for (size_t i = 0; i < weights.size(); ++i) {
+  for (size_t i = first; i < std::min(last, weights.size()); ++i) {
     if (weights[i] != 0) sum += weights[i] * values[i].imag();
   }
   return sum;
@@ -156,12 +159,15 @@ class ComplexPass : public GradientPass {
 
   absl::Status PullBack(absl::Span<const Cotangents> cotangents,
                         PassGradients* gradients) override {
+    const size_t rows = input_.want_times ? primal_.values.times.size() : 0;
     gradients->values.assign(cotangents.size() * columns_, kNaN);
-    gradients->times.clear();
+    gradients->times.assign(cotangents.size() * rows, kNaN);
     if (!primal_.reached()) return absl::OkStatus();
-    const absl::Status status = Fill(cotangents, gradients);
+    absl::Status status = Fill(cotangents, gradients);
+    if (status.ok() && rows > 0) status = FillTimes(cotangents, gradients);
     if (status.ok()) return status;
     gradients->values.assign(cotangents.size() * columns_, kNaN);
+    gradients->times.assign(cotangents.size() * rows, kNaN);
     return EndEarly(input_, status, &primal_);
   }
 
@@ -172,7 +178,7 @@ class ComplexPass : public GradientPass {
     for (int64_t q = 0; q < columns_; ++q) {
       const double step = relative * sizes_[q];
       ComplexVector params;
-      ASSIGN_OR_RETURN(const ComplexValues values, SolveAlong(q, step, &stop, &params));
+      ASSIGN_OR_RETURN(const ComplexValues values, SolveAlong(q, step, 0, &stop, &params));
       for (size_t v = 0; v < cotangents.size(); ++v) {
         const Cotangents& c = cotangents[v];
         const double sum = DotImaginary(c.states, values.states) +
@@ -186,9 +192,31 @@ class ComplexPass : public GradientPass {
     return absl::OkStatus();
   }
 
-  // Column q moved by i * step. `params` receives the parameters there.
-  absl::StatusOr<ComplexValues> SolveAlong(int64_t q, double step, StopCheck* stop,
-                                           ComplexVector* params) {
+  // A saved value depends on its own time alone, so one solve moves them all.
+  absl::Status FillTimes(absl::Span<const Cotangents> cotangents, PassGradients* gradients) {
+    StopCheck stop(input_.stop);
+    const Problem problem = input_.bound->one(input_.trajectory);
+    const double span = std::fabs(problem.t1[0] - problem.t0[0]);
+    const double step = input_.difference->step.value_or(kDefaultStep) * (span > 0 ? span : 1.0);
+    ComplexVector params;
+    ASSIGN_OR_RETURN(const ComplexValues values, SolveAlong(-1, 0, step, &stop, &params));
+    const size_t rows = primal_.values.times.size();
+    const size_t n = values.terminal_state.size(), k = values.terminal_output.size();
+    for (size_t v = 0; v < cotangents.size(); ++v) {
+      const Cotangents& c = cotangents[v];
+      for (size_t r = 0; r < rows; ++r) {
+        const double sum = DotImaginary(c.states, values.states, r * n, (r + 1) * n) +
+                           DotImaginary(c.outputs, values.outputs, r * k, (r + 1) * k);
+        gradients->times[v * rows + r] = sum / step + (c.times.empty() ? 0.0 : c.times[r]);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Column q, if any, moved by i * step, and the saved times by i * time_step. `params` receives
+  // the parameters there.
+  absl::StatusOr<ComplexValues> SolveAlong(int64_t q, double step, double time_step,
+                                           StopCheck* stop, ComplexVector* params) {
     const Problem problem = input_.bound->one(input_.trajectory);
     const ModelIr& ir = input_.bound->model->ir();
     const Complex move(0, step);
@@ -211,8 +239,8 @@ class ComplexPass : public GradientPass {
     if (state >= 0) y[state] += move;
     ComplexSolve solve(ir, *input_.options, *params, std::move(grid));
     const bool at_times = input_.options->save.kind == SaveAt::Kind::kTimes;
-    return solve.Run(std::move(y), at_times ? primal_.values.times : std::vector<double>(), stop,
-                     &primal_.stats.adjoint.rhs_evaluations);
+    return solve.Run(std::move(y), at_times ? primal_.values.times : std::vector<double>(),
+                     Complex(0, time_step), stop, &primal_.stats.adjoint.rhs_evaluations);
   }
 
   const PassInput input_;

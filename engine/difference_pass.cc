@@ -1,5 +1,6 @@
 #include "engine/difference_pass.h"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -11,6 +12,7 @@
 #include "engine/gradients/random_signs.h"
 #include "engine/pass_values.h"
 #include "engine/tangent_pass.h"
+#include "engine/time_differences.h"
 
 namespace costate {
 namespace {
@@ -49,6 +51,7 @@ class FiniteDifferencePass : public GradientPass {
     ShiftedSolve solve(input_, options);
     ASSIGN_OR_RETURN(primal_, solve.At({}, input_.companions));
     if (input_.difference->frozen_grid) options = OnGrid(std::move(options), primal_.grid);
+    if (input_.want_times) grid_ = primal_.grid;
     if (!input_.options->return_grid) primal_.grid.clear();
     options.return_grid = false;
     moved_.emplace(input_, std::move(options));
@@ -58,22 +61,20 @@ class FiniteDifferencePass : public GradientPass {
   absl::Status PullBack(absl::Span<const Cotangents> cotangents,
                         PassGradients* gradients) override {
     gradients->values.clear();
-    gradients->times.clear();
     for (const Cotangents& c : cotangents) {
       ASSIGN_OR_RETURN(const std::vector<double> values, Gradient(LinearIn(c)));
       gradients->values.insert(gradients->values.end(), values.begin(), values.end());
     }
-    return absl::OkStatus();
+    return TimeGradients(cotangents, gradients);
   }
 
-  absl::Status Differentiate(const Loss& loss, const LossValue& /*value*/,
+  absl::Status Differentiate(const Loss& loss, const LossValue& value,
                              PassGradients* gradients) override {
     const Functional f = [&loss](const SavedValues& values, absl::Span<const double> params) {
       return EvaluateLoss(loss, values, params).value;
     };
     ASSIGN_OR_RETURN(gradients->values, Gradient(f));
-    gradients->times.clear();
-    return absl::OkStatus();
+    return TimeGradients(absl::MakeConstSpan(&value.cotangents, 1), gradients);
   }
 
  private:
@@ -122,6 +123,25 @@ class FiniteDifferencePass : public GradientPass {
     return absl::OkStatus();
   }
 
+  // Of the saved values; how the loss depends on them is in its cotangents.
+  absl::Status TimeGradients(absl::Span<const Cotangents> cotangents, PassGradients* gradients) {
+    const size_t rows = input_.want_times ? primal_.values.times.size() : 0;
+    gradients->times.assign(cotangents.size() * rows, kNaN);
+    if (rows == 0 || !primal_.reached()) return absl::OkStatus();
+    const absl::StatusOr<TimeSlopes> slopes =
+        DifferenceTimes(input_, primal_.values, grid_, input_.difference->step,
+                        &primal_.stats.adjoint.rhs_evaluations);
+    if (!slopes.ok()) {
+      std::fill(gradients->values.begin(), gradients->values.end(), kNaN);
+      return EndEarly(input_, slopes.status(), &primal_);
+    }
+    for (size_t v = 0; v < cotangents.size(); ++v) {
+      ApplyTimeSlopes(*slopes, cotangents[v],
+                      absl::MakeSpan(gradients->times).subspan(v * rows, rows));
+    }
+    return absl::OkStatus();
+  }
+
   // A column at the edge of the model's domain has values on one side only.
   absl::StatusOr<double> Column(LineFunction line, double noise, int free_side) {
     for (const int side : {free_side, 1, -1}) {
@@ -160,6 +180,7 @@ class FiniteDifferencePass : public GradientPass {
   const int64_t columns_;
   const std::vector<double> sizes_;
   std::optional<ShiftedSolve> moved_;
+  std::vector<double> grid_;  // with want_times
 };
 
 }  // namespace

@@ -140,7 +140,7 @@ struct GradientOptions {
   GradientMethod method = GradientMethod::kAuto;
   TangentControl tangent_control = TangentControl::kFull;  // forward only
   AdjointOptions adjoint = {};                             // methods in reverse only
-  bool want_times = false;            // dL/d(save times) too; methods in reverse only
+  bool want_times = false;                                 // dL/d(save times) too
   DifferenceOptions difference = {};  // kFiniteDifference and kComplexStep only
   ReportOptions report = {};
 };
@@ -262,10 +262,13 @@ struct CheckResult {
     GradientMethod method = GradientMethod::kForward;
     GradientResult::PerTrajectory result;
     double relative_difference = 0;  // |p*(g - g of the first row)| / |p*(g of the first row)|
-    double cost_in_solves = 0;       // by evaluations, against a plain solve
+    // The same of the derivatives by save times, unscaled; 0 where they are not wanted.
+    double time_relative_difference = 0;
+    double cost_in_solves = 0;  // by evaluations, against a plain solve
   };
   std::vector<WrtEntry> wrt;
-  std::vector<Row> rows;  // in the order asked for
+  std::vector<Row> rows;    // in the order asked for
+  bool with_times = false;  // GradientOptions::want_times
   Resolution resolution;
   EngineTiming timing;
 };

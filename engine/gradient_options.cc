@@ -76,11 +76,6 @@ absl::Status CheckScheme(GradientMethod method, const Scheme& scheme) {
   return absl::OkStatus();
 }
 
-bool IsReverse(GradientMethod method) {
-  const GradientFamily family = GetGradientMethodInfo(method).family;
-  return family == GradientFamily::kDiscreteAdjoint || family == GradientFamily::kContinuousAdjoint;
-}
-
 bool IsOverDenseOutput(GradientMethod method) {
   return method == GradientMethod::kInterpolating || method == GradientMethod::kQuadrature ||
          method == GradientMethod::kGauss;
@@ -99,10 +94,6 @@ GradientMethod ChooseGradientMethod(const GradientOptions& gradient, const Bound
                                     std::string* reason) {
   if (gradient.method != GradientMethod::kAuto) return gradient.method;
   const size_t save_times = options.save.times.size();
-  if (gradient.want_times) {
-    return ChooseReverse(gradient, bound, options,
-                         "derivatives to the save times come with a reverse pass", reason);
-  }
   if (columns > kMaxForwardColumns) {
     return ChooseReverse(gradient, bound, options,
                          absl::StrCat("one reverse pass costs less than tangents of ", columns,
@@ -145,8 +136,6 @@ absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMetho
       {"backward", backward && !continuous, "gauss, interpolating, quadrature or backsolve"},
       {"difference", differences && family != GradientFamily::kDifference,
        "finite_difference or complex_step"},
-      {"want_time_gradient", gradient.want_times && !IsReverse(method),
-       "a method in reverse, such as backprop"},
   };
   const std::string name(GetGradientMethodInfo(method).name);
   for (const Choice& choice : choices) {

@@ -20,9 +20,9 @@ inline constexpr int64_t kMaxForwardColumns = 24;
 // Steps that `auto` takes an adaptive solve to need; the others are known.
 inline constexpr double kGuessedAdaptiveSteps = 1000;
 
-// kAuto resolved; `reason` is set if it was. Forward for few columns, unless derivatives to the
-// save times are wanted or the tangents do not fit; else backprop, or checkpointed where the steps
-// (known with fixed steps and grids, guessed otherwise) would not fit in the memory budget.
+// kAuto resolved; `reason` is set if it was. Forward for few columns, unless the tangents do not
+// fit; else backprop, or checkpointed where the steps (known with fixed steps and grids, guessed
+// otherwise) would not fit in the memory budget.
 GradientMethod ChooseGradientMethod(const GradientOptions& gradient, const BoundSimulation& bound,
                                     const SolveOptions& options, int64_t columns,
                                     std::string* reason);

@@ -27,24 +27,28 @@ class ForwardPass : public GradientPass {
     primal_ = std::move(pass.primal);
     states_ = std::move(pass.states);
     terminal_ = std::move(pass.terminal);
+    slopes_ = std::move(pass.slopes);
     return absl::OkStatus();
   }
 
   absl::Status PullBack(absl::Span<const Cotangents> cotangents,
                         PassGradients* gradients) override {
+    const size_t rows = input_.want_times ? primal_.values.times.size() : 0;
     gradients->values.assign(cotangents.size() * columns_, kNaN);
-    gradients->times.clear();
+    gradients->times.assign(cotangents.size() * rows, kNaN);
     if (!primal_.reached()) return absl::OkStatus();
     for (size_t v = 0; v < cotangents.size(); ++v) {
       const absl::StatusOr<StateLoss> loss = PullBackOutputs(input_, primal_.values, cotangents[v]);
       if (!loss.ok()) return EndEarly(input_, loss.status(), &primal_);
       Apply(*loss, absl::MakeSpan(gradients->values).subspan(v * columns_, columns_));
+      ApplyToTimes(*loss, absl::MakeSpan(gradients->times).subspan(v * rows, rows));
     }
     return absl::OkStatus();
   }
 
   int64_t stored_bytes() const override {
-    return static_cast<int64_t>((states_.capacity() + terminal_.capacity()) * sizeof(double));
+    return static_cast<int64_t>((states_.capacity() + terminal_.capacity() + slopes_.capacity()) *
+                                sizeof(double));
   }
 
  private:
@@ -61,6 +65,16 @@ class ForwardPass : public GradientPass {
     });
   }
 
+  // A saved value moves with its time as its dense output does.
+  void ApplyToTimes(const StateLoss& loss, absl::Span<double> times) const {
+    const size_t n = times.empty() ? 0 : loss.saved.size() / times.size();
+    for (size_t k = 0; k < times.size(); ++k) {
+      double sum = 0;
+      for (size_t i = k * n; i < (k + 1) * n; ++i) sum += loss.saved[i] * slopes_[i];
+      times[k] = sum + (loss.times.empty() ? 0.0 : loss.times[k]);
+    }
+  }
+
   // gradient += cotangent^T tangents, [rows] and [rows, q].
   void Contract(const std::vector<double>& cotangent, const std::vector<double>& tangents,
                 absl::Span<double> gradient) const {
@@ -75,6 +89,7 @@ class ForwardPass : public GradientPass {
   const int64_t columns_;
   std::vector<double> states_;    // [K, n, q]
   std::vector<double> terminal_;  // [n, q]
+  std::vector<double> slopes_;    // [K, n], with want_times
 };
 
 // The scale of a direction d is that at which its largest relative change is one.
@@ -196,7 +211,8 @@ std::vector<double> TimeTangents(const PassInput& input, WrtEntry::Kind kind,
 absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t num_directions,
                                               absl::Span<const double> directions) {
   RETURN_IF_ERROR(CheckTangentRoom(input, num_directions));
-  ASSIGN_OR_RETURN(const TangentSeeds seeds, MakeSeeds(input, num_directions, directions));
+  ASSIGN_OR_RETURN(TangentSeeds seeds, MakeSeeds(input, num_directions, directions));
+  seeds.want_slopes = input.want_times;
   const SolveOptions options = WithBudget(input);
   IntegrateHooks hooks;
   hooks.cancellation = input.stop->cancellation;
@@ -211,6 +227,7 @@ absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t nu
   RETURN_IF_ERROR(FillPrimal(input, std::move(result.trajectory), terminal, &pass.primal));
   pass.states = std::move(result.tangents);
   pass.terminal = std::move(result.terminal);
+  pass.slopes = std::move(result.slopes);
   return pass;
 }
 

@@ -21,6 +21,7 @@ struct TangentPass {
   PassPrimal primal;
   std::vector<double> states;    // [K, n, V]
   std::vector<double> terminal;  // [n, V]
+  std::vector<double> slopes;    // [K, n] of the dense output, with PassInput::want_times
 };
 absl::StatusOr<TangentPass> SolveInDirections(const PassInput& input, int64_t num_directions,
                                               absl::Span<const double> directions);

@@ -30,6 +30,7 @@ struct TangentSeeds {
   std::vector<double> t0;       // [C]; empty: all zero
   std::vector<double> t1;       // [C]; empty: all zero
   std::vector<double> scale;    // [C], > 0
+  bool want_slopes = false;     // fill TangentResult::slopes
 };
 
 struct TangentStats {
@@ -47,6 +48,9 @@ struct TangentResult {
   std::vector<double> tangents;        // [K, n, C] at trajectory.times
   std::vector<double> terminal_state;  // [n]
   std::vector<double> terminal;        // [n, C] at t1, which moves with t1
+  // [K, n], of the dense output at the saved times, each in the step that made it (at t0 the
+  // first); 0 in a span without steps.
+  std::vector<double> slopes;
   TangentStats stats;
 };
 

@@ -55,6 +55,7 @@ TangentCompanion::TangentCompanion(const Problem& problem, const SolveOptions& o
       has_error_(options.control.kind == StepControl::Kind::kAdaptive &&
                  GetMethodInfo(options.scheme()).error_order > 0),
       judges_(has_error_ && control == TangentControl::kFull),
+      wants_slopes_(seeds.want_slopes),
       scale_(seeds.scale),
       watch_(cancellation, options.wall_budget) {}
 
@@ -71,7 +72,9 @@ absl::Status TangentCompanion::Init(const TangentSeeds& seeds) {
   const SaveAt& save = options_.save;
   const bool at_times = save.kind == SaveAt::Kind::kTimes;
   RETURN_IF_ERROR(CheckRoom(at_times ? static_cast<int64_t>(save.times.size()) : 1));
-  for (int64_t column = 0; column < columns_; column += lanes_) {
+  // Slopes are those of a block's replay, even if it has no columns.
+  const int64_t columns = std::max<int64_t>(columns_, wants_slopes_ ? 1 : 0);
+  for (int64_t column = 0; column < columns; column += lanes_) {
     RETURN_IF_ERROR(MakeBlock(seeds, column));
   }
   interpolated_.resize(n_ * lanes_);
@@ -260,6 +263,9 @@ absl::Status TangentCompanion::Accept(const StepRecord& step, const double* y_ne
   if (options_.save.kind == SaveAt::Kind::kSteps) {
     RETURN_IF_ERROR(CheckRoom(rows_ + static_cast<int64_t>(saved_theta.size())));
   }
+  if (wants_slopes_ && slopes_.empty()) {
+    for (int64_t row = 0; row < rows_; ++row) SaveSlope(0);
+  }
   if (options_.save.kind != SaveAt::Kind::kEnd) {
     for (const double theta : saved_theta) {
       if (theta <= 0) continue;
@@ -287,7 +293,13 @@ void TangentCompanion::SaveRow(const StepRecord& step, double theta) {
     if (!is_state) block.replay->JvpInterpolate(theta, interpolated_.data());
     CopyOut(block, is_state ? block.next : interpolated_, row);
   }
+  if (wants_slopes_) SaveSlope(theta);
   ++rows_;
+}
+
+void TangentCompanion::SaveSlope(double theta) {
+  slopes_.resize(slopes_.size() + n_);
+  blocks_.front().replay->Slope(theta, slopes_.data() + slopes_.size() - n_);
 }
 
 void TangentCompanion::CopyOut(const Block& block, const std::vector<double>& lanes,
@@ -315,6 +327,8 @@ TangentResult TangentCompanion::Take(Trajectory trajectory) && {
   if (options_.save.kind == SaveAt::Kind::kEnd) tangents_ = result.terminal;
   tangents_.resize(trajectory.times.size() * n_ * columns_, kNaN);
   result.tangents = std::move(tangents_);
+  if (wants_slopes_) slopes_.resize(trajectory.times.size() * n_, reached ? 0.0 : kNaN);
+  result.slopes = std::move(slopes_);
   for (const Block& block : blocks_) {
     result.stats.jvp_evaluations += block.replay->jvp_evaluations();
   }

@@ -72,6 +72,7 @@ class TangentCompanion : public StepCompanion {
   bool IsFirst(const StepRecord& step) const;
   bool IsLast(const StepRecord& step) const;
   void SaveRow(const StepRecord& step, double theta);
+  void SaveSlope(double theta);
   void CopyOut(const Block& block, const std::vector<double>& lanes, double* rows) const;
 
   const Problem& problem_;
@@ -82,6 +83,7 @@ class TangentCompanion : public StepCompanion {
   const bool fsal_;
   const bool has_error_;  // the method estimates an error
   const bool judges_;     // and it takes part in step control
+  const bool wants_slopes_;
   int lanes_ = 1;
   std::vector<Block> blocks_;
   std::vector<double> interpolated_;  // [n][W]
@@ -96,6 +98,7 @@ class TangentCompanion : public StepCompanion {
   std::optional<Termination::Reason> stopped_;  // then tangents are not whole any more
   int64_t rows_ = 0;                            // saved so far
   std::vector<double> tangents_;                // [rows, n, C]
+  std::vector<double> slopes_;                  // [rows, n], behind tangents_ until the first step
   std::vector<double> last_state_;              // [n]
 };
 

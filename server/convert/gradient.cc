@@ -218,6 +218,11 @@ void CheckResultToProto(const CheckResult& result, const ModelInWords& words,
     entry->set_loss(row.result.loss);
     ArrayToProto(row.result.gradient, {columns}, entry->mutable_gradient());
     entry->set_relative_difference(row.relative_difference);
+    if (result.with_times) {
+      const int64_t rows = static_cast<int64_t>(row.result.times.size());
+      ArrayToProto(row.result.times, {rows}, entry->mutable_time_gradient());
+      entry->set_time_relative_difference(row.time_relative_difference);
+    }
     GradientStatsToProto(row.result.stats, entry->mutable_stats());
     entry->set_cost_in_solves(row.cost_in_solves);
     TerminationToProto(row.result.termination, words, entry->mutable_termination());

@@ -87,15 +87,17 @@ absl::Status ValidateCotangents(const google::protobuf::RepeatedPtrField<v1::Los
   return absl::OkStatus();
 }
 
-// Answers of calls other than ComputeGradient have no room for them.
-absl::Status RefuseGradientExtras(const v1::GradientOptions& options) {
-  if (options.has_report()) {
-    return FieldStatus(absl::StatusCode::kInvalidArgument, "gradient.report",
-                       "must be unset; reports come with ComputeGradient");
-  }
+absl::Status RefuseReport(const v1::GradientOptions& options) {
+  if (!options.has_report()) return absl::OkStatus();
+  return FieldStatus(absl::StatusCode::kInvalidArgument, "gradient.report",
+                     "must be unset; reports come with ComputeGradient");
+}
+
+absl::Status RefuseTimeGradient(const v1::GradientOptions& options) {
   if (!options.want_time_gradient()) return absl::OkStatus();
-  return FieldStatus(absl::StatusCode::kInvalidArgument, "gradient.want_time_gradient",
-                     "must be unset; derivatives by save times come with ComputeGradient");
+  return FieldStatus(
+      absl::StatusCode::kInvalidArgument, "gradient.want_time_gradient",
+      "must be unset; derivatives by save times come with ComputeGradient and CheckGradient");
 }
 
 absl::Status RefuseSaveEverySteps(const v1::Simulation& simulation) {
@@ -131,7 +133,8 @@ absl::Status ValidateComputeVjpRequest(const v1::ComputeVjpRequest& request) {
   RETURN_IF_ERROR(RefuseSave(request.simulation()));
   RETURN_IF_ERROR(ValidateCotangents(request.cotangents()));
   RETURN_IF_ERROR(ValidateWrt(request.wrt()));
-  RETURN_IF_ERROR(RefuseGradientExtras(request.gradient()));
+  RETURN_IF_ERROR(RefuseReport(request.gradient()));
+  RETURN_IF_ERROR(RefuseTimeGradient(request.gradient()));
   return ValidateGradientOptions(request.gradient());
 }
 
@@ -172,7 +175,7 @@ absl::Status ValidateCheckGradientRequest(const v1::CheckGradientRequest& reques
   RETURN_IF_ERROR(ValidateLoss("loss", request.loss()));
   RETURN_IF_ERROR(ValidateWrt(request.wrt()));
   RETURN_IF_ERROR(ValidateCount("methods", request.methods_size(), limits::kMaxCheckedMethods));
-  RETURN_IF_ERROR(RefuseGradientExtras(request.gradient()));
+  RETURN_IF_ERROR(RefuseReport(request.gradient()));
   return ValidateCheckedMethods(MethodsToCheck(request), request.gradient());
 }
 

@@ -11,7 +11,6 @@
 namespace costate {
 namespace {
 
-using ::costate::testing::CompileProblem;
 using ::costate::testing::CompileText;
 using ::costate::testing::Simulate;
 using ::costate::testing::Squares;
@@ -19,7 +18,8 @@ using ::costate::testing::TestEngine;
 
 // Parameters through right-hand side, initial values and outputs; explicit time.
 constexpr char kModel[] =
-    "model m\nparam a = 1.5\nparam b = 0.7\nparam unused = 0\nstate x = a*exp(-b)\nstate y = 1\n"
+    "model m\nparam a = 1.5\nparam b = 0.7\nparam unused = 0\nparam many[30]\nstate x = "
+    "a*exp(-b)\nstate y = 1\n"
     "x' = -a*x*y + sin(t)\ny' = b*x - tanh(y)\noutput o = a*x^2 + t*y\n";
 
 GradientRequest Request() {
@@ -64,11 +64,6 @@ TEST(CheckGradientOptions, RefusesWhatDoesNotFit) {
             }),
             "gradient.difference");
   EXPECT_EQ(field([](GradientOptions& g) {
-              g.method = GradientMethod::kForward;
-              g.want_times = true;
-            }),
-            "gradient.want_time_gradient");
-  EXPECT_EQ(field([](GradientOptions& g) {
               g.method = GradientMethod::kFiniteDifference;
               g.difference.step = 0;
             }),
@@ -85,6 +80,8 @@ TEST(ChooseGradientMethod, ByColumnsTimesAndBudget) {
   };
   EXPECT_EQ(choose(), GradientMethod::kForward);
   request.gradient.want_times = true;
+  EXPECT_EQ(choose(), GradientMethod::kForward);
+  request.wrt.push_back("many");
   EXPECT_EQ(choose(), GradientMethod::kBackprop);
   // 275 steps of two states and seven stages are 39 kB.
   request.simulation.options.control.kind = StepControl::Kind::kFixed;
@@ -95,13 +92,17 @@ TEST(ChooseGradientMethod, ByColumnsTimesAndBudget) {
   EXPECT_EQ(choose(), GradientMethod::kCheckpointed);
 }
 
+// With more columns than ride along.
+constexpr char kLorenz[] =
+    "model lorenz\nparam sigma = 10\nparam rho = 28\nparam beta = 8/3\nparam unused[30]\n"
+    "state x = 1\nstate y = 1\nstate z = 1\n"
+    "x' = sigma*(y - x)\ny' = x*(rho - z) - y\nz' = x*y - beta*z\n";
+
 // An adaptive solve whose steps are more than was guessed.
 TEST(ChooseGradientMethod, GoesOverToCheckpointsWhenTheBudgetIsSpent) {
-  GradientRequest request = {
-      .simulation = Simulate(CompileProblem("lorenz.ode"), 0, 40, 1e-9, 1e-12),
-      .loss = Squares({Channel::Kind::kState, 0}, {1}, {0})};
+  GradientRequest request = {.simulation = Simulate(CompileText(kLorenz), 0, 40, 1e-9, 1e-12),
+                             .loss = Squares({Channel::Kind::kState, 0}, {1}, {0})};
   request.simulation.method_auto = false;
-  request.gradient.want_times = true;
   const auto free = TestEngine().Differentiate(request);
   ASSERT_TRUE(free.ok()) << free.status();
   EXPECT_EQ(free->method, GradientMethod::kBackprop);

@@ -53,7 +53,8 @@ GradientOptions With(GradientMethod method) {
 // Predator and prey, with an output and an initial value that depends on a parameter.
 std::shared_ptr<const Model> Predators() {
   return CompileText(
-      "model lv\nparam a = 1.1\nparam b = 0.4\nparam c = 0.4\nparam d = 0.1\nstate x = 10*a\n"
+      "model lv\nparam a = 1.1\nparam b = 0.4\nparam c = 0.4\nparam d = 0.1\nparam unused[30]\n"
+      "state x = 10*a\n"
       "state y = 5\nx' = a*x - b*x*y\ny' = d*x*y - c*y\noutput u = x*y + b*t\n");
 }
 
@@ -141,7 +142,7 @@ class KeptSolves : public ::testing::TestWithParam<GradientMethod> {};
 
 TEST_P(KeptSolves, GivesTheBitsOfOneCallForLossAfterLoss) {
   KeepRequest request = Keeping(GetParam());
-  request.gradient.want_times = GetParam() != GradientMethod::kForward;
+  request.gradient.want_times = true;
   const auto kept = MustKeep(request);
   EXPECT_EQ(kept->facts().method, GetParam());
   for (int round = 0; round < 2; ++round) {
@@ -338,10 +339,10 @@ TEST(KeptSolve, CountsWhatItHolds) {
 TEST(KeptSolve, AutoChoosesAsInOneCall) {
   KeepRequest request = Keeping(GradientMethod::kAuto);
   EXPECT_EQ(MustKeep(request)->facts().method, GradientMethod::kForward);
-  request.gradient.want_times = true;
+  request.wrt = {"a", "unused"};
   auto kept = MustKeep(request);
   EXPECT_EQ(kept->facts().method, GradientMethod::kBackprop);
-  EXPECT_THAT(kept->facts().method_reason, HasSubstr("save times"));
+  EXPECT_THAT(kept->facts().method_reason, HasSubstr("31 columns"));
   // The guess of a thousand steps fits; those of 100 trajectories do not.
   request.gradient.adjoint.memory_budget = 2'000'000;
   request.simulation.t1 = {100};
@@ -380,8 +381,8 @@ TEST(KeptSolve, RefusesWhatCannotBeKept) {
   name.wrt = {"nobody"};
   EXPECT_EQ(FieldOf(Refused(name)), "wrt[0]");
   KeepRequest useless = Keeping(GradientMethod::kForward);
-  useless.gradient.want_times = true;
-  EXPECT_EQ(FieldOf(Refused(useless)), "gradient.want_time_gradient");
+  useless.gradient.adjoint.segments = 3;
+  EXPECT_EQ(FieldOf(Refused(useless)), "gradient.segments");
 }
 
 TEST(KeptSolve, RefusesLossesItHasNoValuesFor) {

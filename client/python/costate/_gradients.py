@@ -370,6 +370,7 @@ def check_gradient(
     loss: Loss,
     wrt: Sequence[str] | str | None = None,
     methods: Sequence[str] | None = None,
+    time_gradient: bool = False,
     **arguments: Unpack[GradientArguments],
 ) -> Operation[GradientCheck]:
     """Runs several gradient methods against each other, on one solve (which is not batched).
@@ -385,6 +386,8 @@ def check_gradient(
     methods : list of str
         Names of gradient methods; the others are compared with the first. Default: "forward",
         "backprop", "gauss", "finite_difference".
+    time_gradient : bool
+        Compare derivatives of the loss by the times it looks at too. Default False.
     <method>
     <simulation>
 
@@ -405,6 +408,7 @@ def check_gradient(
         GRADIENT_METHODS.number(name, f"methods[{i}]") for i, name in enumerate(methods or ())
     ]
     options = method_to_proto(arguments)
+    options.want_time_gradient = bool(time_gradient)
     info = yield from _loss_info(context, model, [loss])
     problem = yield from simulation_of(context, model, arguments, last_time(loss.times))
     request = _rpc.CHECK_GRADIENT.request_class(

@@ -73,6 +73,9 @@ class CheckedMethod:
         [q] gradient; ``row["b"]`` is the part of one name.
     relative_difference
         From the first method, over the norm of the first, both scaled by the parameters.
+    time_gradient, time_relative_difference
+        [K] derivative of the loss by the times it looks at, and its difference from that of the
+        first method over the norm of the first, where `time_gradient` asked for it; else None.
     cost_in_solves
         In plain solves of the same problem.
     status, stats
@@ -85,6 +88,11 @@ class CheckedMethod:
         self.value = float(message.loss)
         self.vector: FloatArray = from_proto(message.gradient).reshape(-1)
         self.relative_difference = float(message.relative_difference)
+        self.time_gradient: FloatArray | None = None
+        self.time_relative_difference: float | None = None
+        if message.HasField("time_gradient"):
+            self.time_gradient = from_proto(message.time_gradient).reshape(-1)
+            self.time_relative_difference = float(message.time_relative_difference)
         self.cost_in_solves = float(message.cost_in_solves)
         self.status: Status = statuses_from_proto([message.termination])[0]
         self.stats: GradientStats = gradient_stats_from_proto(message.stats)
@@ -92,6 +100,13 @@ class CheckedMethod:
     def __getitem__(self, name: str) -> FloatArray:
         """Derivative with respect to one name."""
         return self._layout.pick(self.vector, name)
+
+    @property
+    def differences(self) -> tuple[float, ...]:
+        """From the first method: of the gradient and, where it was asked for, of that by times."""
+        if self.time_relative_difference is None:
+            return (self.relative_difference,)
+        return self.relative_difference, self.time_relative_difference
 
     def __repr__(self) -> str:
         return (
@@ -112,6 +127,10 @@ class GradientCheck(Derivative):
         self.rows = tuple(CheckedMethod(row, self.layout) for row in response.rows)
 
     @property
+    def _by_times(self) -> bool:
+        return any(row.time_gradient is not None for row in self.rows)
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """Names, in order."""
         return tuple(row.method for row in self.rows)
@@ -119,7 +138,7 @@ class GradientCheck(Derivative):
     @property
     def largest_difference(self) -> float:
         """Of all methods from the first; NaN where one failed."""
-        differences = [row.relative_difference for row in self.rows[1:]]
+        differences = [value for row in self.rows[1:] for value in row.differences]
         failed = any(difference != difference for difference in differences)
         return float("nan") if failed else max(differences, default=0.0)
 
@@ -140,14 +159,15 @@ class GradientCheck(Derivative):
         shown = self.layout.element_names()[:4]
         more = ["..."] if self.layout.size > len(shown) else []
         header = ["method", "loss", *(f"d/d {name}" for name in shown), *more]
-        header += ["difference", "in solves", "stored bytes"]
+        header += ["difference", *(["by times"] if self._by_times else [])]
+        header += ["in solves", "stored bytes"]
         rows = [
             [
                 row.method,
                 f"{row.value:.10g}",
                 *(f"{value:.8g}" for value in row.vector[: len(shown)]),
                 *more,
-                "" if index == 0 else f"{row.relative_difference:.1e}",
+                *("" if index == 0 else f"{value:.1e}" for value in row.differences),
                 f"{row.cost_in_solves:.3g}",
                 f"{row.stats.peak_stored_bytes:,}",
             ]

@@ -91,9 +91,17 @@ def test_a_memory_budget_is_kept_or_refused(client, sir, loss):
     assert caught.value.retry_after is None
 
 
-def test_time_gradients(client, sir, loss):
+@pytest.mark.parametrize("method", ["auto", "backprop", "finite_difference", "complex_step"])
+def test_time_gradients(client, sir, loss, method):
     g = client.gradient(
-        sir, t=(0, 14), loss=loss, time_gradient=True, report=False, rtol=1e-10, atol=1e-10
+        sir,
+        t=(0, 14),
+        loss=loss,
+        time_gradient=True,
+        gradient_method=method,
+        report=False,
+        rtol=1e-10,
+        atol=1e-10,
     )
     np.testing.assert_array_equal(g.times, DAYS)
     s, i, _ = sir_states(DAYS).T
@@ -227,7 +235,6 @@ def test_the_other_client_has_them_too(client, sir, loss):
     [
         ({"gradient_method": "backsolve"}, "gradient.backward.rtol"),
         ({"gradient_method": "backprop", "checkpoints": 3}, "gradient.checkpoints"),
-        ({"gradient_method": "forward", "time_gradient": True}, "gradient.want_time_gradient"),
         ({"gradient_method": "forward", "memory_budget": 1e6}, "gradient.memory_budget_bytes"),
         ({"gradient_method": "gauss", "tangent_control": "full"}, "gradient.tangent_control"),
         ({"method": "backprop"}, "method"),
@@ -274,3 +281,20 @@ def test_checkpoints_that_do_not_fit_go_to_the_scratch_directory(tmp_path):
 def test_a_scratch_directory_that_is_none(tmp_path):
     with pytest.raises(costate.ServerStartError, match="scratch-directory"):
         costate.local(arguments=[f"--scratch-directory={tmp_path / 'absent'}"])
+
+
+def test_methods_are_compared_by_times_too(client, sir, loss):
+    def check(**more):
+        return client.check_gradient(
+            sir, t=(0, 14), loss=loss, methods=["forward", "gauss"], **more, **TIGHT
+        )
+
+    plain = check()
+    assert plain["gauss"].time_gradient is None
+    assert "by times" not in str(plain)
+    both = check(time_gradient=True)
+    assert both["gauss"].time_gradient.shape == DAYS.shape
+    assert 0 < both["gauss"].time_relative_difference < 1e-4
+    assert both["forward"].differences == (0, 0)
+    assert both.largest_difference >= both["gauss"].time_relative_difference
+    assert "by times" in str(both)

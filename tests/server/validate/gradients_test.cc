@@ -108,6 +108,7 @@ TEST(ValidateCheckGradientRequest, ChecksMethodsAndWhatTheyShare) {
   EXPECT_EQ(field("gradient { method: GRADIENT_METHOD_FORWARD }"), "gradient.method");
   EXPECT_EQ(field("gradient { report { level: LEVEL_BASIC } }"), "gradient.report");
   EXPECT_EQ(field("gradient { segments: -5 }"), "gradient.segments");
+  EXPECT_EQ(field("gradient { want_time_gradient: true }"), "");
 }
 
 }  // namespace
