@@ -10,6 +10,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/base/status_macros.h"
+#include "engine/analyze_stability.h"
 #include "engine/check_gradient.h"
 #include "engine/differentiate.h"
 #include "engine/hvp.h"
@@ -154,6 +155,11 @@ absl::StatusOr<HvpResult> Engine::ComputeHvp(const HvpRequest& request,
 absl::StatusOr<CheckResult> Engine::CheckGradient(const CheckRequest& request,
                                                   const Cancellation* cancellation) {
   return CheckGradientOfSimulation(request, cancellation);
+}
+
+absl::StatusOr<StabilityResult> Engine::AnalyzeStability(const StabilityRequest& request,
+                                                         const Cancellation* cancellation) {
+  return AnalyzeStabilityOfSimulation(request, cancellation);
 }
 
 double Engine::EstimateCost(const Simulation& simulation, int64_t num_columns) {

@@ -33,6 +33,8 @@ namespace costate {
 
 class DerivedCode;
 class KeptSolve;
+struct StabilityRequest;  // analyze_stability.h
+struct StabilityResult;
 
 // A verified model with its maps. Kernels are built at first use and shared by all holders. A
 // model may outlive the engine that made it.
@@ -308,6 +310,9 @@ class Engine {
                                        const Cancellation* cancellation = nullptr);
   absl::StatusOr<CheckResult> CheckGradient(const CheckRequest& request,
                                             const Cancellation* cancellation = nullptr);
+  // Regions of schemes need no model: stability/region.h.
+  absl::StatusOr<StabilityResult> AnalyzeStability(const StabilityRequest& request,
+                                                   const Cancellation* cancellation = nullptr);
 
   // Work of a request in element operations of the right-hand side, without running it: the
   // measure of admission. Steps are known for fixed steps and grids; an adaptive solve is taken to
