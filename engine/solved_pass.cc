@@ -19,15 +19,25 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 }  // namespace
 
+// Once, against what all spans have in common: spans times save times may be very many.
 absl::Status ValidateLossForAll(const Loss& loss, const BoundSimulation& bound) {
   const Model& model = *bound.model;
+  double first = -std::numeric_limits<double>::infinity();
+  double last = std::numeric_limits<double>::infinity();
   const bool one_span = bound.t0.size() == 1 && bound.t1.size() == 1;
   for (int64_t b = 0; b < (one_span ? 1 : bound.num_trajectories); ++b) {
-    const Problem problem = bound.one(b);
-    RETURN_IF_ERROR(ValidateLoss(loss, problem.t0[0], problem.t1[0], model.rhs().num_states(),
-                                 model.outputs().num_values()));
+    const double t0 = bound.t0[bound.t0.size() == 1 ? 0 : b];
+    const double t1 = bound.t1[bound.t1.size() == 1 ? 0 : b];
+    first = std::max(first, std::min(t0, t1));
+    last = std::min(last, std::max(t0, t1));
   }
-  return absl::OkStatus();
+  if (first > last && !LossTimes(loss, false).empty()) {
+    return FieldError("loss", "save times",
+                      absl::StrCat("none, as no time lies within the spans of all trajectories: "
+                                   "one starts at ",
+                                   first, ", one ends at ", last));
+  }
+  return ValidateLoss(loss, first, last, model.rhs().num_states(), model.outputs().num_values());
 }
 
 absl::Status ValidateCotangents(const std::vector<Loss>& cotangents, const BoundSimulation& bound) {

@@ -275,6 +275,22 @@ TEST(Differentiate, BatchesGiveEachTrajectoryItsOwn) {
   }
 }
 
+TEST(Differentiate, SaveTimesLieWithinEverySpan) {
+  GradientRequest request = {.simulation = Simulate(CompileText(kDecay), 0, 2),
+                             .loss = Squares(kFirstState, {0.5, 1.5}, {1, 2}),
+                             .wrt = {"k"}};
+  request.simulation.t1 = {2, 3, 4};
+  EXPECT_EQ(MustDifferentiate(request).trajectories.size(), 3u);
+  request.simulation.t1 = {2, 1.25, 4};
+  absl::Status status = TestEngine().Differentiate(request).status();
+  EXPECT_EQ(FieldOf(status).value_or(""), "loss.terms[0].times[1]");
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("within [0, 1.25]"));
+  request.simulation.t0 = {0, 0, 3};
+  status = TestEngine().Differentiate(request).status();
+  EXPECT_EQ(FieldOf(status).value_or(""), "loss");
+  EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("starts at 3, one ends at 1.25"));
+}
+
 TEST(Differentiate, AnEmptySpanLeavesTheInitialState) {
   GradientRequest request = {.simulation = Simulate(CompileText(kDecay), 1, 1),
                              .loss = Squares(kFirstState, {1}, {1}),
