@@ -18,6 +18,7 @@ TEST(Environment, HandsOutItsParts) {
   EXPECT_EQ((*environment)->options().max_message_bytes, 12345);
   EXPECT_FALSE((*environment)->engine().evaluator().name().empty());
   EXPECT_EQ(&(*environment)->log(), &log);
+  EXPECT_EQ((*environment)->kept_solves().max_bytes(), (*environment)->memory().total() / 4);
 }
 
 TEST(Environment, NeedsAScratchDirectoryThatIsOne) {

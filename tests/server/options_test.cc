@@ -29,7 +29,7 @@ TEST(ParseCommandLine, TakesBothForms) {
                         "--allow-insecure", "--exit-with-stdin=false",
                         "--cache-directory=", "--log-level", "error", "--memory-budget=8000000",
                         "--max-deadline=2h", "--port-file", "/p", "--scratch-directory=/s",
-                        "--max-disk-bytes", "9000000"})
+                        "--max-disk-bytes", "9000000", "--max-keep-time=10m", "--max-kept-bytes=0"})
           .value();
   EXPECT_EQ(line.server.address, "[::1]:0");
   EXPECT_EQ(line.server.environment.pool.threads, 8);
@@ -44,6 +44,8 @@ TEST(ParseCommandLine, TakesBothForms) {
   EXPECT_EQ(line.server.environment.memory_budget, 8000000);
   EXPECT_EQ(line.server.environment.scratch_directory, "/s");
   EXPECT_EQ(line.server.environment.max_disk_bytes, 9000000);
+  EXPECT_EQ(line.server.environment.max_keep_time, absl::Minutes(10));
+  EXPECT_EQ(line.server.environment.max_kept_bytes, 0);
 }
 
 TEST(ParseCommandLine, NamesTheFlagAtFault) {
@@ -56,6 +58,9 @@ TEST(ParseCommandLine, NamesTheFlagAtFault) {
       {{"--threads=2", "--interactive-threads=2"}, "--interactive-threads: got 2"},
       {{"--max-deadline=-1s"}, "--max-deadline"},
       {{"--max-deadline=inf"}, "--max-deadline"},
+      {{"--max-keep-time=0s"}, "--max-keep-time"},
+      {{"--max-keep-time=25h"}, "at most 24h"},
+      {{"--max-kept-bytes=-1"}, "--max-kept-bytes"},
       {{"--drain-grace=soon"}, "a duration such as"},
       {{"--log-level=loud"}, "--log-level"},
       {{"--help=maybe"}, "true or false"},

@@ -148,6 +148,13 @@ TEST(ReportOptions, AreWantedUnlessOff) {
   EXPECT_EQ(convert("every: 3").every, 3);
 }
 
+TEST(TimestampToProto, CountsFromTheEpoch) {
+  const google::protobuf::Timestamp proto =
+      TimestampToProto(absl::FromUnixSeconds(1'700'000'000) + absl::Milliseconds(250));
+  EXPECT_EQ(proto.seconds(), 1'700'000'000);
+  EXPECT_EQ(proto.nanos(), 250'000'000);
+}
+
 TEST(DurationToProto, SplitsSeconds) {
   EXPECT_THAT(DurationToProto(absl::Milliseconds(2500)),
               EqualsProto(FromText<google::protobuf::Duration>("seconds: 2 nanos: 500000000")));

@@ -110,5 +110,11 @@ TEST(EstimateLossCompileCost, CountsTexts) {
   EXPECT_EQ(EstimateLossCompileCost(loss), 2 * integral);
 }
 
+TEST(EstimateKeepCost, IsThatOfAGradientWithoutReport) {
+  const GradientRequest gradient = Request(GradientMethod::kGauss);
+  const KeepRequest keep = {.simulation = gradient.simulation, .gradient = gradient.gradient};
+  EXPECT_EQ(EstimateKeepCost(keep, 3), EstimateGradientCost(gradient, 3));
+}
+
 }  // namespace
 }  // namespace costate

@@ -2,10 +2,14 @@
 // server serves on.
 #include <sys/resource.h>
 
+#include <chrono>
+#include <cmath>
 #include <fstream>
 #include <limits>
 #include <random>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "tests/server/proto_matchers.h"
@@ -307,6 +311,65 @@ TEST_F(HostileMessages, VectorsThatDoNotFit) {
                                         request.SerializeAsString());
     EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << vectors;
   }
+}
+
+// Solves that nobody comes back for: within the quota, whatever is asked.
+TEST_F(HostileMessages, FloodsOfKeptSolves) {
+  constexpr char kKeep[] = "costate.v1.GradientService/KeepSolve";
+  ServerOptions options = TestServerOptions();
+  options.environment.max_kept_bytes = 1 << 20;
+  RunningServer server(options);
+  auto request = FromText<v1::KeepSolveRequest>(
+      "simulation { t1: 1 options { fixed { step: 0.001 } } } lifetime { seconds: 3600 } gradient "
+      "{ "
+      "method: GRADIENT_METHOD_BACKPROP }");
+  request.mutable_simulation()->mutable_model()->set_text(kDecay);
+  for (int i = 0; i < 300; ++i) {
+    const grpc::Status status = CallRaw(server.channel(), kKeep, request.SerializeAsString());
+    ASSERT_TRUE(status.ok()) << status.error_message();
+  }
+  EXPECT_LE(server.environment().kept_solves().held_bytes(), 1 << 20);
+  EXPECT_GT(server.environment().kept_solves().size(), 1);
+  EXPECT_LT(server.environment().kept_solves().size(), 100);
+  for (const char* name : {"", "solves/", "solves/../../etc/passwd", "\xff\xff"}) {
+    const std::string release = Field(1, name);
+    EXPECT_NE(
+        CallRaw(server.channel(), "costate.v1.GradientService/ReleaseSolve", release).error_code(),
+        grpc::StatusCode::OK);
+  }
+}
+
+// Many calls on one kept solve wait for each other; those that give up leave nothing behind.
+TEST_F(HostileMessages, CrowdsAroundOneKeptSolve) {
+  auto keep = FromText<v1::KeepSolveRequest>(
+      "simulation { t1: 1 options { fixed { step: 1e-5 } } } gradient { method: "
+      "GRADIENT_METHOD_CHECKPOINTED checkpoints: 4 }");
+  keep.mutable_simulation()->mutable_model()->set_text(kDecay);
+  v1::KeepSolveResponse kept;
+  grpc::ClientContext context;
+  ASSERT_TRUE(server_.gradients().KeepSolve(&context, keep, &kept).ok());
+  auto request = FromText<v1::ComputeGradientRequest>(
+      "loss { terms { terminal { state_weights { values: 1 } } } }");
+  request.set_kept_solve(kept.kept_solve());
+  std::vector<std::thread> crowd;
+  for (int i = 0; i < 24; ++i) {
+    crowd.emplace_back([&, i] {
+      grpc::ClientContext own;
+      if (i % 2 == 0)
+        own.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(3 * i));
+      v1::ComputeGradientResponse response;
+      const grpc::Status status = server_.gradients().ComputeGradient(&own, request, &response);
+      EXPECT_TRUE(status.ok() || i % 2 == 0 ||
+                  status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED)
+          << status.error_message();
+    });
+  }
+  for (std::thread& one : crowd) one.join();
+  grpc::ClientContext last;
+  v1::ComputeGradientResponse response;
+  const grpc::Status status = server_.gradients().ComputeGradient(&last, request, &response);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_NEAR(Doubles(response.gradient())[0], -std::exp(-2.0), 1e-4);
 }
 
 TEST_F(HostileMessages, LogsTellNoValues) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/base/limits.h"
+#include "engine/kept_solve.h"
 #include "tests/server/compiled_model.h"
 
 namespace costate {
@@ -170,6 +171,31 @@ TEST(EstimateTangentBytes, GrowsWithDirections) {
   const int64_t own = 8 * 9;
   EXPECT_GT(one, own + 2 * 8 * 100 * 10);
   EXPECT_EQ(EstimateTangentBytes(Tensors(), 4, 6) - own, 6 * (one - own));
+}
+
+// Passes of all trajectories are held together, saved values three times: kept, copied, answered.
+TEST(EstimateKeepBytes, CountsAllPasses) {
+  KeepRequest request = {.simulation = Tensors()};
+  request.simulation.method_auto = false;
+  request.simulation.options.method = Method::kRk4;
+  request.simulation.options.control.kind = StepControl::Kind::kFixed;
+  request.simulation.options.control.fixed_step = 0x1p-10;
+  request.gradient.method = GradientMethod::kBackprop;
+  const int64_t steps = 8 * 1024 * (1 + 5 * (1 + 4));
+  EXPECT_EQ(EstimateKeepBytes(request, 4), 8 * 9 + 3 * 8 * 100 * 11 + steps);
+  request.simulation.params = {{.name = "k", .shape = {3}, .values = {1, 1, 1}}};
+  EXPECT_EQ(EstimateKeepBytes(request, 4), 3 * (8 * 9 + 3 * 8 * 100 * 11 + steps));
+  request.gradient.adjoint.memory_budget = 1000;
+  EXPECT_EQ(EstimateKeepBytes(request, 4), 3 * (8 * 9 + 3 * 8 * 100 * 11) + 1000);
+}
+
+TEST(EstimateKeptBytes, CountsResultsAndWeights) {
+  KeepRequest request = {.simulation = Tensors()};
+  request.simulation.options.save.times = {0.25, 0.5};
+  const auto kept = InterpretingEngine().Keep(request).value();
+  // [2, 11] saved values, one more set for each cotangent, and gradients of 4 columns.
+  EXPECT_EQ(EstimateKeptBytes(*kept, 1), 2 * 8 * (2 * 11 + 2 * 11 + 4));
+  EXPECT_EQ(EstimateKeptBytes(*kept, 9), 2 * 8 * (2 * 11 + 9 * 2 * 11 + 9 * 4));
 }
 
 }  // namespace

@@ -111,5 +111,61 @@ TEST(ValidateCheckGradientRequest, ChecksMethodsAndWhatTheyShare) {
   EXPECT_EQ(field("gradient { want_time_gradient: true }"), "");
 }
 
+constexpr char kName[] = "kept_solve: 'solves/0123456789abcdef0123456789abcdef' ";
+
+TEST(ValidateKeptSolves, BringsItsOwnSimulation) {
+  const auto gradient = [](const std::string& text) {
+    return FieldOf(ValidateComputeGradientRequest(FromText<v1::ComputeGradientRequest>(text)))
+        .value_or("");
+  };
+  const auto vjp = [](const std::string& text) {
+    return FieldOf(ValidateComputeVjpRequest(FromText<v1::ComputeVjpRequest>(text))).value_or("");
+  };
+  const std::string cotangents = "cotangents { terms { terminal { } } } ";
+  const std::string named = kName;
+  EXPECT_EQ(gradient(named + kLoss + "want_saved: true"), "");
+  EXPECT_EQ(vjp(named + cotangents), "");
+  EXPECT_EQ(gradient(named), "loss");
+  EXPECT_EQ(vjp(named), "cotangents");
+  EXPECT_EQ(vjp(named + "cotangents { terms { integral { integrand: 'x' } } }"),
+            "cotangents[0].terms[0].integral");
+  for (const std::string& own : {std::string("wrt: 'k'"), std::string("gradient { }")}) {
+    const std::string field = own.substr(0, own.find_first_of(": "));
+    EXPECT_EQ(gradient(named + kLoss + own), field);
+    EXPECT_EQ(vjp(named + cotangents + own), field);
+  }
+  EXPECT_EQ(gradient(named + kLoss + kSimulation), "simulation");
+  for (const char* name : {"solves/0123", "solves/0123456789ABCDEF0123456789abcdef",
+                           "models/0123456789abcdef0123456789abcdef", "\\n", "x"}) {
+    EXPECT_EQ(gradient(std::string("kept_solve: '") + name + "' " + kLoss), "kept_solve") << name;
+    EXPECT_EQ(FieldOf(ValidateReleaseSolveRequest(
+                          FromText<v1::ReleaseSolveRequest>(std::string("name: '") + name + "'")))
+                  .value_or(""),
+              "name");
+  }
+}
+
+TEST(ValidateKeepSolveRequest, ChecksLifetimeAndChoices) {
+  const auto field = [](const std::string& text) {
+    return FieldOf(
+               ValidateKeepSolveRequest(FromText<v1::KeepSolveRequest>(text), absl::Seconds(10)))
+        .value_or("");
+  };
+  const std::string simulation = kSimulation;
+  EXPECT_EQ(field(simulation), "");
+  EXPECT_EQ(field(""), "simulation");
+  EXPECT_EQ(field(simulation + "lifetime { seconds: 10 }"), "");
+  EXPECT_EQ(field(simulation + "lifetime { seconds: 10 nanos: 1 }"), "lifetime");
+  EXPECT_EQ(field(simulation + "lifetime { nanos: 1000000000 }"), "lifetime");
+  EXPECT_EQ(field(simulation + "lifetime { }"), "lifetime");
+  EXPECT_EQ(field(simulation + "lifetime { seconds: 9223372036854775807 }"), "lifetime");
+  EXPECT_EQ(field(simulation + "wrt: ''"), "wrt[0]");
+  EXPECT_EQ(field(simulation + "gradient { report { level: LEVEL_OFF } }"), "gradient.report");
+  EXPECT_EQ(field(simulation + "gradient { want_time_gradient: true }"), "");
+  EXPECT_EQ(field(simulation + "gradient { checkpoints: -1 }"), "gradient.checkpoints");
+  EXPECT_EQ(field("simulation { model { text: 'x' } t1: 1 options { save { every_steps: 1 } } }"),
+            "simulation.options.save.every_steps");
+}
+
 }  // namespace
 }  // namespace costate
