@@ -10,45 +10,48 @@
 #include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 #include "engine/solvers/stepper.h"
+#include "engine/step_probe.h"
 
 namespace costate {
 namespace {
 
-double ExpectedSteps(const BoundSimulation& bound, const SolveOptions& options) {
-  const StepControl& control = options.control;
-  switch (control.kind) {
-    case StepControl::Kind::kAdaptive:
-      return std::min(kGuessedAdaptiveSteps, static_cast<double>(options.max_steps));
-    case StepControl::Kind::kGrid:
-      return static_cast<double>(control.grid.size()) - 1;
-    case StepControl::Kind::kFixed:
-      break;
+// Bytes of all steps of a solve with their stages.
+double RecordingBytes(const BoundSimulation& bound, const SolveOptions& options, double steps) {
+  const double n = static_cast<double>(bound.model->rhs().num_states());
+  const MethodInfo& info = GetMethodInfo(options.scheme());
+  return 8 * steps * (1 + n * (info.carried + info.stages));
+}
+
+// "about 8.6e+04 steps", or "275 steps" where they are known.
+std::string StepsText(const StepForecast& forecast, const SolveOptions& options) {
+  if (options.control.kind != StepControl::Kind::kAdaptive) {
+    return absl::StrCat(forecast.steps, " steps");
   }
-  double longest = 0;
-  for (int64_t b = 0; b < bound.num_trajectories; ++b) {
-    const Problem problem = bound.one(b);
-    longest = std::max(longest, std::fabs(problem.t1[0] - problem.t0[0]));
-    if (bound.t0.size() == 1 && bound.t1.size() == 1) break;
-  }
-  return std::ceil(longest / control.fixed_step.value_or(longest));
+  if (!forecast.measured) return absl::StrCat(forecast.steps, " steps (a guess)");
+  return absl::StrFormat("about %.2g steps", forecast.steps);
+}
+
+std::string StiffText(const StepForecast& forecast, const SolveOptions& options) {
+  if (!forecast.stiff) return "";
+  return absl::StrCat("; stiff: ", StepsText(forecast, options), " at the limit of stability");
 }
 
 GradientMethod ChooseReverse(const GradientOptions& gradient, const BoundSimulation& bound,
-                             const SolveOptions& options, const std::string& why,
-                             std::string* reason) {
-  const double bytes = EstimateRecordingBytes(bound, options);
+                             const SolveOptions& options, const StepForecast& forecast,
+                             const std::string& why, std::string* reason) {
+  const double bytes = RecordingBytes(bound, options, forecast.steps);
   const double budget =
       static_cast<double>(std::min(gradient.adjoint.memory_budget, limits::kMaxRecordingBytes));
+  const std::string stiff = StiffText(forecast, options);
   if (bytes <= budget) {
-    *reason = absl::StrCat("backprop: ", why);
+    *reason = absl::StrCat("backprop: ", why, stiff);
     return GradientMethod::kBackprop;
   }
   const bool goes_back = GetMethodInfo(options.scheme()).reversal == Reversal::kExact;
-  *reason = absl::StrCat(goes_back ? "reversible: " : "checkpointed: ", why, ", and ", ExpectedSteps(bound, options), " steps",
-                         options.control.kind == StepControl::Kind::kAdaptive ? " (a guess)" : "",
-                         " of ", bound.model->rhs().num_states(), " states would need ",
-                         absl::StrFormat("%.2g", bytes), " bytes, over the budget of ",
-                         absl::StrFormat("%.2g", budget));
+  *reason = absl::StrCat(goes_back ? "reversible: " : "checkpointed: ", why, ", and ",
+                         StepsText(forecast, options), " of ", bound.model->rhs().num_states(),
+                         " states would need ", absl::StrFormat("%.2g", bytes),
+                         " bytes, over the budget of ", absl::StrFormat("%.2g", budget), stiff);
   return goes_back ? GradientMethod::kReversible : GradientMethod::kCheckpointed;
 }
 
@@ -83,19 +86,14 @@ bool IsOverDenseOutput(GradientMethod method) {
 
 }  // namespace
 
-double EstimateRecordingBytes(const BoundSimulation& bound, const SolveOptions& options) {
-  const double n = static_cast<double>(bound.model->rhs().num_states());
-  const MethodInfo& info = GetMethodInfo(options.scheme());
-  return 8 * ExpectedSteps(bound, options) * (1 + n * (info.carried + info.stages));
-}
-
 GradientMethod ChooseGradientMethod(const GradientOptions& gradient, const BoundSimulation& bound,
                                     const SolveOptions& options, int64_t columns,
                                     std::string* reason) {
   if (gradient.method != GradientMethod::kAuto) return gradient.method;
   const size_t save_times = options.save.times.size();
+  const StepForecast forecast = ForecastSteps(bound, options);
   if (columns > kMaxForwardColumns) {
-    return ChooseReverse(gradient, bound, options,
+    return ChooseReverse(gradient, bound, options, forecast,
                          absl::StrCat("one reverse pass costs less than tangents of ", columns,
                                       " columns (over ", kMaxForwardColumns, ")"),
                          reason);
@@ -103,12 +101,13 @@ GradientMethod ChooseGradientMethod(const GradientOptions& gradient, const Bound
   const double tangents = 8.0 * static_cast<double>(bound.model->rhs().num_states()) *
                           static_cast<double>(columns) * static_cast<double>(save_times);
   if (tangents > static_cast<double>(limits::kMaxSavedBytes)) {
-    return ChooseReverse(gradient, bound, options,
+    return ChooseReverse(gradient, bound, options, forecast,
                          absl::StrCat("tangents at ", save_times, " times do not fit in memory"),
                          reason);
   }
   *reason = absl::StrCat("forward: ", columns, " column", columns == 1 ? "" : "s", " (at most ",
-                         kMaxForwardColumns, ") ride along with the solve, under error control");
+                         kMaxForwardColumns, ") ride along with the solve, under error control",
+                         StiffText(forecast, options));
   return GradientMethod::kForward;
 }
 
@@ -130,8 +129,9 @@ absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMetho
       {"checkpoints", adjoint.checkpoints != 0 && method != GradientMethod::kCheckpointed,
        "checkpointed"},
       {"segments", adjoint.segments != 0 && method != GradientMethod::kSegmented, "segmented"},
-      {"checkpoint_every", adjoint.checkpoint_every != 0 && !IsOverDenseOutput(method) &&
-                               method != GradientMethod::kReversible,
+      {"checkpoint_every",
+       adjoint.checkpoint_every != 0 && !IsOverDenseOutput(method) &&
+           method != GradientMethod::kReversible,
        "reversible, gauss, interpolating or quadrature"},
       {"backward", backward && !continuous, "gauss, interpolating, quadrature or backsolve"},
       {"difference", differences && family != GradientFamily::kDifference,

@@ -17,18 +17,13 @@ namespace costate {
 // gradients at 8 columns, 3.6 at 13, 4.7 at 24 and 10 at 48.
 inline constexpr int64_t kMaxForwardColumns = 24;
 
-// Steps that `auto` takes an adaptive solve to need; the others are known.
-inline constexpr double kGuessedAdaptiveSteps = 1000;
-
-// kAuto resolved; `reason` is set if it was. Forward for few columns, unless the tangents do not
-// fit; else backprop, or checkpointed where the steps (known with fixed steps and grids, guessed
-// otherwise) would not fit in the memory budget.
+// kAuto resolved; `reason` is set if it was, and names what decided. Forward for few columns,
+// unless the tangents do not fit; else backprop, or where the steps that are forecast
+// (step_probe.h) would not fit in the memory budget, checkpointed, or reversible if the scheme is.
+// Where the solve is stiff the reason says so.
 GradientMethod ChooseGradientMethod(const GradientOptions& gradient, const BoundSimulation& bound,
                                     const SolveOptions& options, int64_t columns,
                                     std::string* reason);
-
-// Bytes of all steps of a solve with their stages, as `auto` estimates them.
-double EstimateRecordingBytes(const BoundSimulation& bound, const SolveOptions& options);
 
 // INVALID_ARGUMENT for a choice that `method`, which is in force, has no use for, or that it needs:
 // gradient.checkpoints and so on, with what works instead.

@@ -1,5 +1,6 @@
 #include "engine/gradients/stability.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -27,9 +28,7 @@ double StabilityFunction(const rk::TableauView& table, double z) {
   return result;
 }
 
-}  // namespace
-
-double RealStabilityLimit(Method method) {
+double FindLimit(Method method) {
   if (GetMethodInfo(method).carried > 1) return std::numeric_limits<double>::quiet_NaN();
   const rk::TableauView table = rk::GetTableau(method);
   double x = 0;
@@ -37,6 +36,18 @@ double RealStabilityLimit(Method method) {
     x += kScanStep;
   }
   return x;
+}
+
+}  // namespace
+
+double RealStabilityLimit(Method method) {
+  static const std::vector<double>& limits = *[] {
+    auto* all = new std::vector<double>;  // looked for once, in the order of the methods
+    for (const Method one : AllMethods()) all->push_back(FindLimit(one));
+    return all;
+  }();
+  const absl::Span<const Method> methods = AllMethods();
+  return limits[std::find(methods.begin(), methods.end(), method) - methods.begin()];
 }
 
 }  // namespace costate

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "engine/base/field_error.h"
+#include "engine/base/limits.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/engine_fixture.h"
@@ -11,10 +12,14 @@
 namespace costate {
 namespace {
 
+using ::costate::testing::CompileProblem;
 using ::costate::testing::CompileText;
 using ::costate::testing::Simulate;
 using ::costate::testing::Squares;
 using ::costate::testing::TestEngine;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 // Parameters through right-hand side, initial values and outputs; explicit time.
 constexpr char kModel[] =
@@ -92,26 +97,80 @@ TEST(ChooseGradientMethod, ByColumnsTimesAndBudget) {
   EXPECT_EQ(choose(), GradientMethod::kCheckpointed);
 }
 
-// With more columns than ride along.
+constexpr char kManyColumns[] = "param unused[30]\n";
+
+GradientRequest Of(const std::string& text, double t1, double rtol) {
+  GradientRequest request = {.simulation = Simulate(CompileText(text), 0, t1, rtol, rtol * 1e-3),
+                             .loss = Squares({Channel::Kind::kState, 0}, {t1}, {0})};
+  request.simulation.method_auto = false;
+  return request;
+}
+
+GradientResult Chosen(const GradientRequest& request) {
+  auto result = TestEngine().Differentiate(request);
+  EXPECT_TRUE(result.ok()) << result.status();
+  return result.ok() ? *std::move(result) : GradientResult();
+}
+
+// An adaptive solve that takes more steps than its start lets expect.
+TEST(ChooseGradientMethod, GoesOverToCheckpointsWhenTheBudgetIsSpent) {
+  GradientRequest request = Of(
+      std::string("model chirp\nparam a = 1\n") + kManyColumns + "state x = 0\nx' = a*cos(t^3)\n",
+      8, 1e-9);
+  const GradientResult free = Chosen(request);
+  EXPECT_EQ(free.method, GradientMethod::kBackprop);
+  request.gradient.adjoint.memory_budget = 50'000;
+  const GradientResult tight = Chosen(request);
+  EXPECT_EQ(tight.method, GradientMethod::kCheckpointed);
+  EXPECT_THAT(tight.method_reason, HasSubstr("did not fit"));
+  EXPECT_EQ(tight.trajectories[0].gradient, free.trajectories[0].gradient);
+}
+
 constexpr char kLorenz[] =
     "model lorenz\nparam sigma = 10\nparam rho = 28\nparam beta = 8/3\nparam unused[30]\n"
     "state x = 1\nstate y = 1\nstate z = 1\n"
     "x' = sigma*(y - x)\ny' = x*(rho - z) - y\nz' = x*y - beta*z\n";
 
-// An adaptive solve whose steps are more than was guessed.
-TEST(ChooseGradientMethod, GoesOverToCheckpointsWhenTheBudgetIsSpent) {
-  GradientRequest request = {.simulation = Simulate(CompileText(kLorenz), 0, 40, 1e-9, 1e-12),
-                             .loss = Squares({Channel::Kind::kState, 0}, {1}, {0})};
-  request.simulation.method_auto = false;
-  const auto free = TestEngine().Differentiate(request);
-  ASSERT_TRUE(free.ok()) << free.status();
-  EXPECT_EQ(free->method, GradientMethod::kBackprop);
+// So long a span that its steps are seen not to fit.
+TEST(ChooseGradientMethod, TakesCheckpointsForALongHorizonAtOnce) {
+  GradientRequest request = Of(kLorenz, 40, 1e-9);
+  const GradientResult free = Chosen(request);
+  EXPECT_EQ(free.method, GradientMethod::kBackprop);
   request.gradient.adjoint.memory_budget = 300'000;
-  const auto tight = TestEngine().Differentiate(request);
-  ASSERT_TRUE(tight.ok()) << tight.status();
-  EXPECT_EQ(tight->method, GradientMethod::kCheckpointed);
-  EXPECT_THAT(tight->method_reason, ::testing::HasSubstr("did not fit"));
-  EXPECT_EQ(tight->trajectories[0].gradient, free->trajectories[0].gradient);
+  const GradientResult tight = Chosen(request);
+  EXPECT_EQ(tight.method, GradientMethod::kCheckpointed);
+  EXPECT_THAT(tight.method_reason, AllOf(HasSubstr("over the budget"), HasSubstr("33 columns"),
+                                         Not(HasSubstr("in the end"))));
+  EXPECT_EQ(tight.trajectories[0].gradient, free.trajectories[0].gradient);
+}
+
+// 10 * 3000 / 3.47 steps, 3000 being the fastest rate and 3.47 the limit of tsit5.
+TEST(ChooseGradientMethod, SeesThatAModelIsStiff) {
+  const std::string stiff = "state x = 2\nstate v = 0\nx' = v\nv' = mu*(1 - x^2)*v - x\n";
+  const GradientResult few = Chosen(Of("model v\nparam mu = 1000\n" + stiff, 10, 1e-6));
+  EXPECT_EQ(few.method, GradientMethod::kForward);
+  EXPECT_THAT(few.method_reason, HasSubstr("stiff: about 8.6e+03 steps"));
+  GradientRequest many =
+      Of(std::string("model v\nparam mu = 1000\n") + kManyColumns + stiff, 10, 1e-6);
+  many.gradient.adjoint.memory_budget = 200'000;
+  const GradientResult checkpointed = Chosen(many);
+  EXPECT_EQ(checkpointed.method, GradientMethod::kCheckpointed);
+  EXPECT_THAT(checkpointed.method_reason, AllOf(HasSubstr("stiff: about 8"), HasSubstr("budget")));
+  EXPECT_THAT(checkpointed.method_reason, Not(HasSubstr("in the end")));
+  many.gradient.method = GradientMethod::kBackprop;
+  many.gradient.adjoint.memory_budget = limits::kMaxRecordingBytes;
+  const GradientResult named = Chosen(many);
+  EXPECT_EQ(named.method_reason, "");
+  EXPECT_EQ(named.trajectories[0].gradient, checkpointed.trajectories[0].gradient);
+}
+
+TEST(ChooseGradientMethod, SaysNothingOfStiffnessWhereThereIsNone) {
+  GradientRequest request = {.simulation = Simulate(CompileProblem("sir.ode"), 0, 14),
+                             .loss = Squares({Channel::Kind::kState, 1}, {3, 9}, {26, 225})};
+  const GradientResult result = Chosen(request);
+  EXPECT_EQ(result.method, GradientMethod::kForward);
+  EXPECT_EQ(result.method_reason,
+            "forward: 2 columns (at most 24) ride along with the solve, under error control");
 }
 
 }  // namespace
