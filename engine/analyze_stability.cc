@@ -153,6 +153,10 @@ absl::StatusOr<StabilityResult> AnalyzeStabilityOfSimulation(const StabilityRequ
   result.analysed_steps = static_cast<int64_t>(input.steps.size());
   result.advice = stability::Advise(input, result.analysis,
                                     resolved.options.control.kind == StepControl::Kind::kAdaptive);
+  if (result.termination.reason != Termination::Reason::kReachedEnd) {
+    absl::StrAppend(&result.advice, " The solve ended early, at t = ", result.termination.t,
+                    ": what it reached was judged.");
+  }
   AddPoints(request, input, &result);
   result.resolution = std::move(resolved.resolution);
   result.timing.compile = bound.compile + prepared;

@@ -33,6 +33,7 @@
 #include "server/handlers/models.h"
 #include "server/handlers/server_info.h"
 #include "server/handlers/solves.h"
+#include "server/handlers/stability.h"
 #include "server/handlers/unimplemented.h"
 #include "server/rpc.h"
 
@@ -141,9 +142,10 @@ using RawStabilityService = v1::StabilityService::WithRawCallbackMethod_ComputeS
 class StabilityServiceImpl final : public RawStabilityService {
  public:
   explicit StabilityServiceImpl(Environment& environment) : environment_(environment) {}
-  COSTATE_UNIMPLEMENTED(StabilityService, ComputeStabilityRegion)
-  COSTATE_UNIMPLEMENTED_STREAM(StabilityService, StreamStabilityRegion)
-  COSTATE_UNIMPLEMENTED(StabilityService, AnalyzeStability)
+  COSTATE_HANDLE(StabilityService, ComputeStabilityRegion, false, costate::ComputeStabilityRegion)
+  COSTATE_HANDLE_STREAM(StabilityService, StreamStabilityRegion, false,
+                        costate::StreamStabilityRegion)
+  COSTATE_HANDLE(StabilityService, AnalyzeStability, true, costate::AnalyzeStability)
 
  private:
   Environment& environment_;

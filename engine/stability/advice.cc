@@ -75,17 +75,28 @@ double StableStepOf(const Scheme& scheme, const AnalysisInput& input, const Anal
   return smallest;
 }
 
+std::string StableUpTo(const MethodInfo& info, double step) {
+  const std::string name(info.name);
+  if (!std::isfinite(step)) return absl::StrCat(name, " is stable here with any step");
+  return absl::StrCat(name, " (order ", info.order, ") is stable up to steps of ", Number(step));
+}
+
 // The explicit method with the longest stable steps for the same number of evaluations, if that is
-// worth a change.
+// worth a change. Of the construction: its base method.
 std::string MethodAdvice(const AnalysisInput& input, const Analysis& analysis) {
-  const double present =
-      StableStepOf(input.scheme, input, analysis) / GetMethodInfo(input.scheme).evaluations;
+  const MethodInfo& own = GetMethodInfo(input.scheme);
+  if (input.scheme.coupling.has_value()) {
+    const MethodInfo& base = GetMethodInfo(input.scheme.method);
+    return absl::StrCat("Without coupling, ",
+                        StableUpTo(base, StableStepOf(input.scheme.method, input, analysis)),
+                        ", with gradients by backprop or checkpoints.");
+  }
+  const double present = StableStepOf(input.scheme, input, analysis) / own.evaluations;
   const MethodInfo* best = nullptr;
   double best_step = 0, best_rate = kWorthChanging * present;
-  const int order = std::min(GetMethodInfo(input.scheme).order, 2);
   for (const Method method : RungeKuttaMethods()) {
     const MethodInfo& info = GetMethodInfo(method);
-    if (info.order < order) continue;
+    if (info.order < std::min(own.order, 2)) continue;
     const double step = StableStepOf(method, input, analysis);
     const double rate = step / info.evaluations;
     if (!(rate > best_rate)) continue;
@@ -94,11 +105,11 @@ std::string MethodAdvice(const AnalysisInput& input, const Analysis& analysis) {
     best_rate = rate;
   }
   if (best == nullptr) return "";
-  if (!std::isfinite(best_step)) {
-    return absl::StrCat(std::string(best->name), " is stable here with any step.");
-  }
-  return absl::StrCat(std::string(best->name), " is stable up to steps of ", Number(best_step),
-                      ", ", Number(best_rate / present), " times as far for the same evaluations.");
+  const std::string gain = std::isfinite(best_step) && present > 0
+                               ? absl::StrCat(", ", Number(best_rate / present),
+                                              " times as far for the same evaluations")
+                               : "";
+  return absl::StrCat(StableUpTo(*best, best_step), gain, ".");
 }
 
 // A coupling for which these steps are stable.
@@ -159,9 +170,10 @@ std::string FixedVerdict(const AnalysisInput& input, const Analysis& analysis, b
       absl::StrCat(Number(100 * analysis.share_outside),
                    " % of the steps are outside the region of ", Name(input.scheme), where);
   if (analysis.growth < kRuinousGrowth) {
-    return absl::StrCat("Slightly unstable: ", steps, ". Errors may grow by up to ",
-                        Factor(analysis.growth),
-                        " over the solve: harmless if that times a step's error is.");
+    return absl::StrCat(
+        "Slightly unstable: ", steps, ". Errors may grow by up to ", Factor(analysis.growth),
+        " over the solve, which is harmless only while that times the error of a step "
+        "is small enough.");
   }
   return absl::StrCat("Unstable: ", steps, ". Errors may grow by up to ", Factor(analysis.growth),
                       " over the solve.");
@@ -172,6 +184,10 @@ std::string ReconstructionAdvice(const Reconstruction& r) {
     return absl::StrCat("Taking all steps back multiplies rounding by up to ",
                         Factor(r.reverse_growth), ": reconstruction keeps about ",
                         absl::StrFormat("%.0f", std::floor(r.digits_left)), " digits.");
+  }
+  if (r.worst_step > kCheckpointGrowth) {
+    return absl::StrCat("One step back alone multiplies rounding by up to ", Factor(r.worst_step),
+                        ": no reconstruction, take backprop or checkpoints.");
   }
   return absl::StrCat("Taking all steps back multiplies rounding by up to ",
                       Factor(r.reverse_growth), ": reconstruction alone ",

@@ -147,6 +147,9 @@ absl::StatusOr<Region> ComputeRegion(const RegionRequest& request, const StopSou
   region.window = request.window.value_or(DefaultWindow(function));
   region.real_points = request.real_points;
   region.imag_points = request.imag_points;
+  if (request.order_star && !request.window.has_value()) {
+    region.window.real_max = -region.window.real_min;  // half of the star is on the right
+  }
   const Rectangle& w = region.window;
   const double side = std::max(w.real_max - w.real_min, w.imag_max - w.imag_min);
   const std::vector<Curve> curves = TraceBoundary(function, {side / kSpacings, &w});

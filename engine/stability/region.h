@@ -20,7 +20,7 @@ namespace costate::stability {
 
 struct RegionRequest {
   Scheme scheme = Method::kTsit5;
-  std::optional<Rectangle> window;  // unset: DefaultWindow
+  std::optional<Rectangle> window;  // unset: DefaultWindow, of an order star as far to the right
   int64_t real_points = 400;        // samples along each axis, edges included; >= 2, their product
   int64_t imag_points = 400;        // at most limits::kMaxRasterPoints
   bool want_raster = false;

@@ -5,83 +5,6 @@
 namespace costate {
 namespace {
 
-// Validated before: never unspecified or unknown.
-Method MethodFromProto(v1::Method method) {
-  switch (method) {
-    case v1::METHOD_EULER:
-      return Method::kEuler;
-    case v1::METHOD_MIDPOINT:
-      return Method::kMidpoint;
-    case v1::METHOD_HEUN:
-      return Method::kHeun;
-    case v1::METHOD_RALSTON2:
-      return Method::kRalston2;
-    case v1::METHOD_RALSTON3:
-      return Method::kRalston3;
-    case v1::METHOD_BOSH3:
-      return Method::kBosh3;
-    case v1::METHOD_RK4:
-      return Method::kRk4;
-    case v1::METHOD_TSIT5:
-      return Method::kTsit5;
-    case v1::METHOD_DOPRI5:
-      return Method::kDopri5;
-    case v1::METHOD_DOPRI8:
-      return Method::kDopri8;
-    case v1::METHOD_EES25:
-      return Method::kEes25;
-    case v1::METHOD_EES27:
-      return Method::kEes27;
-    case v1::METHOD_ALF:
-      return Method::kAlf;
-    case v1::METHOD_REVERSIBLE_HEUN:
-      return Method::kReversibleHeun;
-    case v1::METHOD_LEAPFROG_MIDPOINT:
-      return Method::kLeapfrogMidpoint;
-    case v1::METHOD_UNSPECIFIED:
-    case v1::Method_INT_MIN_SENTINEL_DO_NOT_USE_:
-    case v1::Method_INT_MAX_SENTINEL_DO_NOT_USE_:
-      break;
-  }
-  return Method::kTsit5;
-}
-
-v1::Method MethodToProto(Method method) {
-  switch (method) {
-    case Method::kEuler:
-      return v1::METHOD_EULER;
-    case Method::kMidpoint:
-      return v1::METHOD_MIDPOINT;
-    case Method::kHeun:
-      return v1::METHOD_HEUN;
-    case Method::kRalston2:
-      return v1::METHOD_RALSTON2;
-    case Method::kRalston3:
-      return v1::METHOD_RALSTON3;
-    case Method::kBosh3:
-      return v1::METHOD_BOSH3;
-    case Method::kRk4:
-      return v1::METHOD_RK4;
-    case Method::kTsit5:
-      return v1::METHOD_TSIT5;
-    case Method::kDopri5:
-      return v1::METHOD_DOPRI5;
-    case Method::kDopri8:
-      return v1::METHOD_DOPRI8;
-    case Method::kEes25:
-      return v1::METHOD_EES25;
-    case Method::kEes27:
-      return v1::METHOD_EES27;
-    case Method::kAlf:
-      return v1::METHOD_ALF;
-    case Method::kReversibleHeun:
-      return v1::METHOD_REVERSIBLE_HEUN;
-    case Method::kLeapfrogMidpoint:
-      return v1::METHOD_LEAPFROG_MIDPOINT;
-  }
-  return v1::METHOD_UNSPECIFIED;
-}
-
 StepControl::Controller ControllerFromProto(v1::Controller controller) {
   switch (controller) {
     case v1::CONTROLLER_I:
@@ -209,6 +132,82 @@ AdjointOptions AdjointFromProto(const v1::GradientOptions& proto) {
 }
 
 }  // namespace
+
+Method MethodFromProto(v1::Method method) {
+  switch (method) {
+    case v1::METHOD_EULER:
+      return Method::kEuler;
+    case v1::METHOD_MIDPOINT:
+      return Method::kMidpoint;
+    case v1::METHOD_HEUN:
+      return Method::kHeun;
+    case v1::METHOD_RALSTON2:
+      return Method::kRalston2;
+    case v1::METHOD_RALSTON3:
+      return Method::kRalston3;
+    case v1::METHOD_BOSH3:
+      return Method::kBosh3;
+    case v1::METHOD_RK4:
+      return Method::kRk4;
+    case v1::METHOD_TSIT5:
+      return Method::kTsit5;
+    case v1::METHOD_DOPRI5:
+      return Method::kDopri5;
+    case v1::METHOD_DOPRI8:
+      return Method::kDopri8;
+    case v1::METHOD_EES25:
+      return Method::kEes25;
+    case v1::METHOD_EES27:
+      return Method::kEes27;
+    case v1::METHOD_ALF:
+      return Method::kAlf;
+    case v1::METHOD_REVERSIBLE_HEUN:
+      return Method::kReversibleHeun;
+    case v1::METHOD_LEAPFROG_MIDPOINT:
+      return Method::kLeapfrogMidpoint;
+    case v1::METHOD_UNSPECIFIED:
+    case v1::Method_INT_MIN_SENTINEL_DO_NOT_USE_:
+    case v1::Method_INT_MAX_SENTINEL_DO_NOT_USE_:
+      break;
+  }
+  return Method::kTsit5;
+}
+
+v1::Method MethodToProto(Method method) {
+  switch (method) {
+    case Method::kEuler:
+      return v1::METHOD_EULER;
+    case Method::kMidpoint:
+      return v1::METHOD_MIDPOINT;
+    case Method::kHeun:
+      return v1::METHOD_HEUN;
+    case Method::kRalston2:
+      return v1::METHOD_RALSTON2;
+    case Method::kRalston3:
+      return v1::METHOD_RALSTON3;
+    case Method::kBosh3:
+      return v1::METHOD_BOSH3;
+    case Method::kRk4:
+      return v1::METHOD_RK4;
+    case Method::kTsit5:
+      return v1::METHOD_TSIT5;
+    case Method::kDopri5:
+      return v1::METHOD_DOPRI5;
+    case Method::kDopri8:
+      return v1::METHOD_DOPRI8;
+    case Method::kEes25:
+      return v1::METHOD_EES25;
+    case Method::kEes27:
+      return v1::METHOD_EES27;
+    case Method::kAlf:
+      return v1::METHOD_ALF;
+    case Method::kReversibleHeun:
+      return v1::METHOD_REVERSIBLE_HEUN;
+    case Method::kLeapfrogMidpoint:
+      return v1::METHOD_LEAPFROG_MIDPOINT;
+  }
+  return v1::METHOD_UNSPECIFIED;
+}
 
 google::protobuf::Duration DurationToProto(absl::Duration duration) {
   google::protobuf::Duration proto;

@@ -8,6 +8,10 @@
 
 namespace costate {
 
+// Validated before; tsit5 where it is unspecified.
+Method MethodFromProto(v1::Method method);
+v1::Method MethodToProto(Method method);
+
 // The defaults of engine/solvers/problem.h stand where the message is silent. Sets
 // `method_auto` when the method is left to the engine.
 SolveOptions SolveOptionsFromProto(const v1::SolveOptions& proto, bool* method_auto);

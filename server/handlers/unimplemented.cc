@@ -10,13 +10,8 @@ namespace {
 constexpr char kJobs[] =
     "jobs are not in this version; call SolveService and GradientService directly, with a deadline "
     "as long as the work needs";
-constexpr char kStability[] =
-    "stability analysis is not in this version; method orders are in GetServerInfo";
 
 constexpr UnimplementedMethod kMethods[] = {
-    {"costate.v1.StabilityService/ComputeStabilityRegion", kStability},
-    {"costate.v1.StabilityService/StreamStabilityRegion", kStability},
-    {"costate.v1.StabilityService/AnalyzeStability", kStability},
     {"costate.v1.JobService/CreateJob", kJobs},
     {"costate.v1.JobService/GetJob", kJobs},
     {"costate.v1.JobService/ListJobs", kJobs},

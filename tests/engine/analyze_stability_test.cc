@@ -185,6 +185,7 @@ TEST(AnalyzeStabilityTest, EarlyEndsAndEmptySpans) {
   const StabilityResult ended = Analyzed(RequestFor(blow_up));
   EXPECT_NE(ended.termination.reason, Termination::Reason::kReachedEnd);
   EXPECT_FALSE(ended.times.empty());
+  EXPECT_THAT(ended.advice, HasSubstr("ended early, at t = 1"));
   Simulation empty = Simulate(CompileText(kStiff), 1, 1);
   const StabilityResult none = Analyzed(RequestFor(empty));
   EXPECT_TRUE(none.times.empty());

@@ -37,10 +37,11 @@ TEST(AdviceTest, StableStepsSayHowFarTheyMayGo) {
 
 // Of the same evaluations, EES(2,5) reaches 3.09 / 3 where RK4 reaches 2.79 / 4.
 TEST(AdviceTest, UnstableStepsNameTheModeTheStepAndAMethod) {
-  EXPECT_THAT(AdviceFor(Method::kRk4, {-40.0, -1.0}, 10, 100),
-              AllOf(StartsWith("Unstable: 100 % of the steps are outside the region of rk4"),
-                    HasSubstr("lambda = -40"), HasSubstr("h = 0.1"), HasSubstr("at most 0.0697"),
-                    HasSubstr("ees25 is stable up to steps of 0.0773, 1.48 times as far")));
+  EXPECT_THAT(
+      AdviceFor(Method::kRk4, {-40.0, -1.0}, 10, 100),
+      AllOf(StartsWith("Unstable: 100 % of the steps are outside the region of rk4"),
+            HasSubstr("lambda = -40"), HasSubstr("h = 0.1"), HasSubstr("at most 0.0697"),
+            HasSubstr("ees25 (order 2) is stable up to steps of 0.0773, 1.48 times as far")));
 }
 
 // h = 0.2: 100 ln |1 + 0.2 i| = 1.96, a factor of 7.1.
@@ -61,7 +62,8 @@ TEST(AdviceTest, AdaptiveStepsAlongTheBorderAreStiff) {
 TEST(AdviceTest, CouplingForTheStepsThatAreTaken) {
   EXPECT_THAT(AdviceFor(Scheme(Method::kRk4, 0.999, 1), {-2.0}, 10, 1000),
               AllOf(StartsWith("Unstable: "), HasSubstr("reversible rk4 with coupling 0.999"),
-                    HasSubstr("Coupling 0.98 would make these steps stable")));
+                    HasSubstr("Coupling 0.98 would make these steps stable"),
+                    HasSubstr("Without coupling, rk4 (order 4) is stable up to steps of 1.4")));
 }
 
 TEST(AdviceTest, ReconstructionAndCheckpoints) {
@@ -69,6 +71,8 @@ TEST(AdviceTest, ReconstructionAndCheckpoints) {
               HasSubstr("reconstruction keeps about 13 digits"));
   EXPECT_THAT(AdviceFor(Scheme(Method::kRk4, 0.9, 1), {-0.5}, 10, 1000),
               AllOf(HasSubstr("loses every digit"), HasSubstr("checkpoint_every = 189 keeps")));
+  EXPECT_THAT(AdviceFor(Scheme(Method::kEuler, 0.9, 1), {-1e13}, 10, 1000),
+              HasSubstr("no reconstruction"));
 }
 
 TEST(AdviceTest, SaysWhatItDoesNotKnow) {
