@@ -27,6 +27,7 @@ from costate._report import Check, GradientReport
 from costate._results import GradientStats, SolveStats, Status, Timing
 from costate._server_info import GradientMethodInfo, MethodInfo, ServerInfo
 from costate._solution import Solution
+from costate._stability import Reconstruction, Stability, StabilityMode, StabilityRegion
 from costate._stream import Chunk, SolveStream
 from costate.client import Client, connect, local
 from costate.errors import (
@@ -93,6 +94,7 @@ __all__ = [
     "Overloaded",
     "ParameterInfo",
     "PermissionDenied",
+    "Reconstruction",
     "Report",
     "Sensitivities",
     "ServerError",
@@ -102,6 +104,9 @@ __all__ = [
     "Solution",
     "SolveStats",
     "SolveStream",
+    "Stability",
+    "StabilityMode",
+    "StabilityRegion",
     "Status",
     "Terminal",
     "Timing",

@@ -13,7 +13,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any, TypeVar, Union
 
 import grpc
@@ -78,16 +78,23 @@ GET_MODEL = Method("ModelService", "GetModel")
 LIST_MODELS = Method("ModelService", "ListModels")
 # A second try would say NOT_FOUND although the first has deleted.
 DELETE_MODEL = Method("ModelService", "DeleteModel", idempotent=False)
+COMPUTE_STABILITY_REGION = Method("StabilityService", "ComputeStabilityRegion")
+STREAM_STABILITY_REGION = Method("StabilityService", "StreamStabilityRegion")
+ANALYZE_STABILITY = Method("StabilityService", "AnalyzeStability")
 GET_SERVER_INFO = Method("ServerService", "GetServerInfo")
 
 
 @dataclasses.dataclass(frozen=True)
 class Rpc:
-    """One call to make. `timeout` in seconds; None is the client's default."""
+    """One call to make. `timeout` in seconds; None is the client's default.
+
+    With `each` the answer is a stream: it is called with every message, and there is no response.
+    """
 
     method: Method
     request: Any
     timeout: float | None = None
+    each: Callable[[Any], None] | None = None
 
 
 T = TypeVar("T")

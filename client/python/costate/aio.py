@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.aio
 
-from costate import _gradients, _operations, _rpc
+from costate import _gradients, _operations, _rpc, _stability
 from costate._bind import awaitable, awaitable_stream
 from costate._stream import AsyncSolveStream
 
@@ -60,6 +60,8 @@ class Client:
     sensitivities = awaitable(_gradients.sensitivities)
     hvp = awaitable(_gradients.hvp)
     check_gradient = awaitable(_gradients.check_gradient)
+    stability = awaitable(_stability.stability)
+    stability_region = awaitable(_stability.stability_region)
     describe = awaitable(_operations.describe)
     create_model = awaitable(_operations.create_model)
     list_models = awaitable(_operations.list_models)
@@ -108,6 +110,8 @@ class Client:
         return found
 
     async def _call(self, rpc: _rpc.Rpc) -> Any:
+        if rpc.each is not None:
+            return await self._drain(rpc, rpc.each)
         call = self._callable(rpc.method, "unary_unary")
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)
         tries = 0
@@ -121,6 +125,15 @@ class Client:
             if delay is None:
                 raise failure
             await asyncio.sleep(delay)
+
+    async def _drain(self, rpc: _rpc.Rpc, each: Callable[[Any], None]) -> None:
+        deadline = _rpc.Deadline(rpc.timeout, self.timeout)
+        call = self._callable(rpc.method, "unary_stream")(rpc.request, timeout=deadline.remaining())
+        try:
+            async for message in call:
+                each(message)
+        except grpc.RpcError as error:
+            raise _rpc.failure(error, rpc.method, self.address, deadline) from None
 
     async def _open(self, rpc: _rpc.Rpc) -> AsyncSolveStream:
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
-from costate import _gradients, _operations, _rpc
+from costate import _gradients, _operations, _rpc, _stability
 from costate._bind import blocking, blocking_stream
 from costate._stream import SolveStream
 
@@ -59,6 +59,8 @@ class Client:
     sensitivities = blocking(_gradients.sensitivities)
     hvp = blocking(_gradients.hvp)
     check_gradient = blocking(_gradients.check_gradient)
+    stability = blocking(_stability.stability)
+    stability_region = blocking(_stability.stability_region)
     describe = blocking(_operations.describe)
     create_model = blocking(_operations.create_model)
     list_models = blocking(_operations.list_models)
@@ -107,6 +109,8 @@ class Client:
         return found
 
     def _call(self, rpc: _rpc.Rpc) -> Any:
+        if rpc.each is not None:
+            return self._drain(rpc, rpc.each)
         call = self._callable(rpc.method, "unary_unary")
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)
         tries = 0
@@ -120,6 +124,15 @@ class Client:
             if delay is None:
                 raise failure
             time.sleep(delay)
+
+    def _drain(self, rpc: _rpc.Rpc, each: Callable[[Any], None]) -> None:
+        deadline = _rpc.Deadline(rpc.timeout, self.timeout)
+        call = self._callable(rpc.method, "unary_stream")(rpc.request, timeout=deadline.remaining())
+        try:
+            for message in call:
+                each(message)
+        except grpc.RpcError as error:
+            raise _rpc.failure(error, rpc.method, self.address, deadline) from None
 
     def _open(self, rpc: _rpc.Rpc) -> SolveStream:
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)
