@@ -168,11 +168,13 @@ class Judgement {
       return true;
     }
     if (report_.reconstruction_error > limit_.reconstruction) {
-      report_.summary = absl::StrCat("the state solved backwards is off by ",
+      const bool undone = context_.method == GradientMethod::kReversible;
+      report_.summary = absl::StrCat(undone ? "the states got back by undoing steps are off by "
+                                            : "the state solved backwards is off by ",
                                      Figure(report_.reconstruction_error),
                                      " tolerances (more than ", Figure(limit_.reconstruction),
                                      "), so the gradient belongs to another trajectory.");
-      AdviseAgainstBacksolve();
+      undone ? AdviseAgainstRounding() : AdviseAgainstBacksolve();
       return true;
     }
     if (!AllFinite(context_.gradient)) {
@@ -186,6 +188,14 @@ class Judgement {
       return true;
     }
     return false;
+  }
+
+  void AdviseAgainstRounding() {
+    Advise(
+        "Leave checkpoint_every out, and as many states are kept as hold rounding down, or lower "
+        "it; a coupling or eta nearer to 1 magnifies rounding less.");
+    Advise(
+        "Or use gradient_method='checkpointed', which takes steps again instead of undoing them.");
   }
 
   void AdviseAgainstBacksolve() {

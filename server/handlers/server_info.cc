@@ -14,6 +14,18 @@
 namespace costate {
 namespace {
 
+const char* ReversalName(Reversal reversal) {
+  switch (reversal) {
+    case Reversal::kNone:
+      return "none";
+    case Reversal::kNear:
+      return "near";
+    case Reversal::kExact:
+      return "exact";
+  }
+  return "";
+}
+
 void MethodsToProto(v1::ServerInfo* info) {
   for (const Method method : AllMethods()) {
     const MethodInfo& description = GetMethodInfo(method);
@@ -24,6 +36,9 @@ void MethodsToProto(v1::ServerInfo* info) {
     entry->set_dense_order(description.dense_order);
     entry->set_stages(description.stages);
     entry->set_citation(std::string(description.citation));
+    entry->set_evaluations(description.evaluations);
+    entry->set_reversal(ReversalName(description.reversal));
+    entry->set_takes_coupling(ValidateScheme(Scheme(method, 1.0, 1.0)).ok());
   }
 }
 
@@ -41,14 +56,18 @@ const char* FamilyName(GradientFamily family) {
   return "";
 }
 
+void GradientMethodToProto(GradientMethod method, v1::GradientMethodDescription* entry) {
+  const GradientMethodInfo& description = GetGradientMethodInfo(method);
+  entry->set_name(std::string(description.name));
+  entry->set_family(FamilyName(description.family));
+  entry->set_citation(std::string(description.citation));
+}
+
 void GradientMethodsToProto(v1::ServerInfo* info) {
   for (const GradientMethod method : AllGradientMethods()) {
-    const GradientMethodInfo& description = GetGradientMethodInfo(method);
-    v1::GradientMethodDescription* entry = info->add_gradient_methods();
-    entry->set_name(std::string(description.name));
-    entry->set_family(FamilyName(description.family));
-    entry->set_citation(std::string(description.citation));
+    GradientMethodToProto(method, info->add_gradient_methods());
   }
+  GradientMethodToProto(GradientMethod::kReversible, info->add_gradient_methods());
 }
 
 void OpsToProto(v1::ServerInfo* info) {

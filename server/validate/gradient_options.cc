@@ -22,7 +22,15 @@ std::string NameOf(v1::GradientMethod method) {
 }
 
 bool IsReverse(v1::GradientMethod method) {
-  return method >= v1::GRADIENT_METHOD_BACKPROP && method <= v1::GRADIENT_METHOD_GAUSS;
+  return (method >= v1::GRADIENT_METHOD_BACKPROP && method <= v1::GRADIENT_METHOD_GAUSS) ||
+         method == v1::GRADIENT_METHOD_REVERSIBLE;
+}
+
+// Whether a step carries more than the state, which continuous adjoints have no place for.
+bool CarriesMore(const v1::SolveOptions& options) {
+  return options.has_coupling() || options.method() == v1::METHOD_ALF ||
+         options.method() == v1::METHOD_REVERSIBLE_HEUN ||
+         options.method() == v1::METHOD_LEAPFROG_MIDPOINT;
 }
 
 // Of these two the engine cannot tell whether they were asked for; it judges the others.
@@ -133,7 +141,9 @@ absl::Status ValidateGradientOptions(const v1::GradientOptions& options) {
 
 std::vector<v1::GradientMethod> MethodsToCheck(const v1::CheckGradientRequest& request) {
   if (request.methods().empty()) {
-    return {v1::GRADIENT_METHOD_FORWARD, v1::GRADIENT_METHOD_BACKPROP, v1::GRADIENT_METHOD_GAUSS,
+    return {v1::GRADIENT_METHOD_FORWARD, v1::GRADIENT_METHOD_BACKPROP,
+            CarriesMore(request.simulation().options()) ? v1::GRADIENT_METHOD_REVERSIBLE
+                                                        : v1::GRADIENT_METHOD_GAUSS,
             v1::GRADIENT_METHOD_FINITE_DIFFERENCE};
   }
   std::vector<v1::GradientMethod> methods;

@@ -100,6 +100,20 @@ absl::Status ValidateAdaptive(const std::string& field, const v1::AdaptiveSteps&
        {"max_step", s.has_max_step(), s.max_step(), s.max_step() > 0, "a finite number > 0"}});
 }
 
+absl::Status ValidateScheme(const std::string& field, const v1::SolveOptions& options) {
+  RETURN_IF_ERROR(
+      ValidateEnum(field + ".method", options.method(), v1::Method_IsValid(options.method())));
+  const double coupling = options.coupling(), eta = options.eta();
+  RETURN_IF_ERROR(
+      ValidateRanges(field, {{"coupling", options.has_coupling(), coupling,
+                              coupling > 0 && coupling <= 1, "a number in (0, 1]"},
+                             {"eta", options.has_eta(), eta, eta > 0 && eta <= 1 && eta != 0.5,
+                              "a number in (0, 1] other than 0.5, which cannot be undone"}}));
+  if (!options.has_eta() || options.method() == v1::METHOD_ALF) return absl::OkStatus();
+  // The engine cannot tell the default from a value that was given.
+  return FieldError(field + ".eta", absl::StrCat(eta), "nothing: of all methods alf has damping");
+}
+
 absl::Status ValidateControl(const std::string& field, const v1::SolveOptions& options) {
   switch (options.control_case()) {
     case v1::SolveOptions::CONTROL_NOT_SET:
@@ -159,8 +173,7 @@ absl::Status ValidatePositiveDuration(const std::string& field,
 }
 
 absl::Status ValidateSolveOptions(const std::string& field, const v1::SolveOptions& options) {
-  RETURN_IF_ERROR(
-      ValidateEnum(field + ".method", options.method(), v1::Method_IsValid(options.method())));
+  RETURN_IF_ERROR(ValidateScheme(field, options));
   RETURN_IF_ERROR(ValidateControl(field, options));
   RETURN_IF_ERROR(ValidateSave(field + ".save", options.save()));
   if (options.max_steps() < 0 || options.max_steps() > limits::kMaxSteps) {

@@ -114,7 +114,8 @@ class GradientArguments(MethodArguments, SimulationArguments, total=False):
 METHOD_DOC = """\
 gradient_method : str
     "auto" (default), "forward", "backprop", "checkpointed", "segmented", "backsolve",
-    "interpolating", "quadrature", "gauss"; for checks "finite_difference", "complex_step".
+    "interpolating", "quadrature", "gauss", "reversible" (see `coupling`); for checks
+    "finite_difference", "complex_step".
     The answer says which was taken and why. `client.server_info().gradient_methods` describes
     them. (`method` says how steps are taken.)
 tangent_control : str
@@ -129,7 +130,8 @@ segments : int
     "segmented" only: number of equally spaced checkpoints. Default 10.
 checkpoint_every : int
     "interpolating", "quadrature", "gauss": keep the state of every k-th step and recompute the
-    others. Default: as few as the budget asks for.
+    others. Default: as few as the budget asks for. "reversible": keep every k-th and take steps
+    back to the others. Default: as few as bound what rounding does to them.
 backward : costate.Backward
     Tolerances and method of the solve backwards: required for "backsolve", allowed for
     "interpolating", "quadrature" and "gauss".

@@ -327,6 +327,9 @@ def last_time(times: npt.ArrayLike | None) -> float:
 def options_from_proto(options: Any) -> dict[str, Any]:
     """What was in force, under the names of the keyword arguments."""
     found: dict[str, Any] = {"method": METHODS.name(options.method)}
+    for name in ("coupling", "eta"):
+        if options.HasField(name):
+            found[name] = getattr(options, name)
     control = options.WhichOneof("control")
     if control == "fixed":
         found["dt"] = options.fixed.step

@@ -18,9 +18,16 @@ class MethodInfo:
     order, error_order, dense_order
         Of the solution, of the embedded estimate (0 if there is none), of values between steps.
     stages
-        Evaluations per step.
+        Vectors that a step keeps.
     citation
         Where it comes from.
+    evaluations
+        Of the right-hand side in a step.
+    reversal
+        Whether `gradient_method="reversible"` can take its steps back: "exact" up to rounding,
+        "near" up to a high power of the step, "none".
+    takes_coupling
+        Whether the argument `coupling` makes it reversible exactly.
     """
 
     name: str
@@ -29,6 +36,9 @@ class MethodInfo:
     dense_order: int
     stages: int
     citation: str
+    evaluations: int
+    reversal: str
+    takes_coupling: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +119,17 @@ def server_info_from_proto(info: Any) -> ServerInfo:
         compute_threads=info.compute_threads,
         interactive_threads=info.interactive_threads,
         methods={
-            m.name: MethodInfo(m.name, m.order, m.error_order, m.dense_order, m.stages, m.citation)
+            m.name: MethodInfo(
+                m.name,
+                m.order,
+                m.error_order,
+                m.dense_order,
+                m.stages,
+                m.citation,
+                m.evaluations,
+                m.reversal,
+                m.takes_coupling,
+            )
             for m in info.methods
         },
         gradient_methods={

@@ -53,7 +53,7 @@ def test_every_method_against_differences_of_scipy(client, sir, loss, method):
 
 def test_the_server_describes_them(client):
     described = client.server_info().gradient_methods
-    assert set(described) == set(METHODS)
+    assert set(described) == {*METHODS, "reversible"}  # see reversible_test.py
     assert described["gauss"].family == "continuous_adjoint"
     assert described["checkpointed"].citation
 

@@ -207,8 +207,3 @@ def test_requests_that_make_no_sense(client, sir, loss, arguments, text):
         client.gradient(sir, **{"t": (0, 14), "loss": loss, **arguments})
     assert text in str(caught.value)
     assert caught.value.field
-
-
-def test_what_is_not_built_says_so(client, sir, loss):
-    with pytest.raises(costate.Unimplemented, match=r"(?i)reversible"):
-        client.gradient(sir, t=(0, 14), loss=loss, gradient_method="reversible")

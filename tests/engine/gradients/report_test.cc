@@ -282,6 +282,23 @@ TEST(Judge, AdviceCallsTheArgumentByItsName) {
   EXPECT_GE(named, 6);
 }
 
+TEST(Judge, AdviceFitsTheWayBack) {
+  ReportContext context = Context();
+  context.method = GradientMethod::kReversible;
+  GradientReport report = Clean();
+  report.reconstruction_error = 1e6;
+  Judge(context, &report);
+  EXPECT_EQ(report.verdict, Verdict::kFailed);
+  EXPECT_THAT(report.summary, HasSubstr("undoing steps are off by 1e+06 tolerances"));
+  ASSERT_EQ(report.advice.size(), 2u);
+  EXPECT_THAT(report.advice[0], HasSubstr("Leave checkpoint_every out"));
+  context.method = GradientMethod::kBacksolve;
+  report = Clean();
+  report.reconstruction_error = 1e6;
+  Judge(context, &report);
+  EXPECT_THAT(report.summary, HasSubstr("solved backwards is off by 1e+06 tolerances"));
+}
+
 TEST(Judge, AdviceNamesValues) {
   GradientReport report = Clean();
   report.growth = 1e8;

@@ -45,7 +45,21 @@ INSTANTIATE_TEST_SUITE_P(
         "method: METHOD_DOPRI5 adaptive { controller: CONTROLLER_PID beta1: 1 beta2: 2 beta3: 3 "
         "safety: 0.5 min_factor: 0.1 max_factor: 4 initial_step: 0.125 min_step: 1e-9 max_step: 2 "
         "}",
-        "method: METHOD_DOPRI8 adaptive { controller: CONTROLLER_PI }"));
+        "method: METHOD_DOPRI8 adaptive { controller: CONTROLLER_PI }",
+        "method: METHOD_RK4 coupling: 0.75 fixed { step: 0.5 }",
+        "method: METHOD_ALF eta: 0.875 fixed { step: 0.5 }"));
+
+// Whoever reads an answer sees the damping in force, and a coupling only where there is one.
+TEST(SolveOptions, SchemesAreEchoed) {
+  v1::SolveOptions back;
+  SolveOptionsToProto(SolveOptions{.method = Method::kAlf}, &back);
+  EXPECT_EQ(back.eta(), 1);
+  EXPECT_FALSE(back.has_coupling());
+  back.Clear();
+  SolveOptionsToProto(SolveOptions{.method = Method::kRk4, .coupling = 1.0}, &back);
+  EXPECT_EQ(back.coupling(), 1);
+  EXPECT_FALSE(back.has_eta());
+}
 
 TEST(SolveOptions, RoundTripsArrays) {
   v1::SolveOptions sent;

@@ -216,7 +216,9 @@ constexpr char kSquares[] =
 TEST_F(GradientServiceTest, KnowsEveryGradientMethod) {
   const double x = 3 * std::exp(-1.0);
   const double expected = 2 * (2 * x - 1) / 0.5 * 2 / 0.5 * -0.5 * x;
-  for (const GradientMethod method : AllGradientMethods()) {
+  std::vector<GradientMethod> methods(AllGradientMethods().begin(), AllGradientMethods().end());
+  methods.push_back(GradientMethod::kReversible);
+  for (const GradientMethod method : methods) {
     grpc::ClientContext context;
     v1::ComputeGradientResponse response;
     auto request = With<v1::ComputeGradientRequest>(std::string(kSquares) +
@@ -226,12 +228,87 @@ TEST_F(GradientServiceTest, KnowsEveryGradientMethod) {
       request.mutable_gradient()->mutable_backward()->set_rtol(1e-10);
       request.mutable_gradient()->mutable_backward()->set_atol(1e-12);
     }
+    if (method == GradientMethod::kReversible) {
+      request.mutable_simulation()->mutable_options()->set_coupling(0.999);
+    }
     const grpc::Status status = server_.gradients().ComputeGradient(&context, request, &response);
     ASSERT_TRUE(status.ok()) << GetGradientMethodInfo(method).name << ": "
                              << status.error_message();
     EXPECT_NEAR(Doubles(response.gradient())[0], expected, 1e-5 * std::fabs(expected))
         << GetGradientMethodInfo(method).name;
     EXPECT_EQ(response.gradient_options().method(), GradientMethodToProto(method));
+  }
+}
+
+// Each scheme that goes back, and the bytes that its steps would have taken.
+TEST_F(GradientServiceTest, TakesStepsBack) {
+  const std::string fixed = "fixed { step: 0.0005 } ";
+  for (const char* scheme :
+       {"method: METHOD_RK4 coupling: 0.999", "method: METHOD_TSIT5 coupling: 1",
+        "method: METHOD_ALF", "method: METHOD_ALF eta: 0.999", "method: METHOD_REVERSIBLE_HEUN",
+        "method: METHOD_LEAPFROG_MIDPOINT", "method: METHOD_EES25", "method: METHOD_EES27"}) {
+    v1::ComputeGradientResponse answers[2];
+    for (const bool reversible : {false, true}) {
+      auto request = FromText<v1::ComputeGradientRequest>(
+          "simulation { t1: 0.5 options { " + fixed + scheme + " } } " + kSquares +
+          "gradient { report { level: LEVEL_OFF } }");
+      request.mutable_simulation()->mutable_model()->set_text(kDecay);
+      request.mutable_gradient()->set_method(reversible ? v1::GRADIENT_METHOD_REVERSIBLE
+                                                        : v1::GRADIENT_METHOD_BACKPROP);
+      grpc::ClientContext context;
+      const grpc::Status status =
+          server_.gradients().ComputeGradient(&context, request, &answers[reversible]);
+      ASSERT_TRUE(status.ok()) << scheme << ": " << status.error_message();
+      EXPECT_THAT(answers[reversible],
+                  Partially(std::string("options { ") + fixed + scheme + " }"));
+    }
+    EXPECT_EQ(Doubles(answers[0].loss()), Doubles(answers[1].loss())) << scheme;
+    const double expected = Doubles(answers[0].gradient())[0];
+    EXPECT_NEAR(Doubles(answers[1].gradient())[0], expected, 1e-10 * std::fabs(expected)) << scheme;
+    EXPECT_LT(2 * answers[1].stats(0).peak_stored_bytes(), answers[0].stats(0).peak_stored_bytes())
+        << scheme;
+  }
+}
+
+TEST_F(GradientServiceTest, SchemesThatCannotBeAreNamed) {
+  const auto refuse = [this](const std::string& options, const std::string& gradient) {
+    auto request =
+        FromText<v1::ComputeGradientRequest>("simulation { t1: 0.5 options { " + options + " } } " +
+                                             kSquares + "gradient { " + gradient + " }");
+    request.mutable_simulation()->mutable_model()->set_text(kDecay);
+    grpc::ClientContext context;
+    v1::ComputeGradientResponse response;
+    const grpc::Status status = server_.gradients().ComputeGradient(&context, request, &response);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << options << gradient;
+    return status;
+  };
+  const std::string steps = "fixed { step: 0.125 } ";
+  for (const char* value : {"0", "-1", "1.5", "nan"}) {
+    const grpc::Status status = refuse(steps + "method: METHOD_RK4 coupling: " + value, "");
+    EXPECT_THAT(ViolatedFields(status), ElementsAre("simulation.options.coupling"));
+    EXPECT_THAT(status.error_message(), HasSubstr("a number in (0, 1]"));
+  }
+  grpc::Status status = refuse(steps + "method: METHOD_ALF coupling: 0.999", "");
+  EXPECT_THAT(ViolatedFields(status), ElementsAre("simulation.options.coupling"));
+  EXPECT_THAT(status.error_message(), HasSubstr("alf is reversible by itself"));
+  status = refuse(steps + "method: METHOD_ALF eta: 0.5", "");
+  EXPECT_THAT(ViolatedFields(status), ElementsAre("simulation.options.eta"));
+  status = refuse(steps + "method: METHOD_RK4 eta: 0.5", "");
+  EXPECT_THAT(ViolatedFields(status), ElementsAre("simulation.options.eta"));
+  status = refuse("method: METHOD_RK4 coupling: 0.999", "");
+  EXPECT_THAT(ViolatedFields(status), ElementsAre("simulation.options.method"));
+  EXPECT_THAT(status.error_message(), HasSubstr("or a fixed step"));
+  status = refuse("method: METHOD_TSIT5", "method: GRADIENT_METHOD_REVERSIBLE");
+  EXPECT_THAT(ViolatedFields(status), ElementsAre("gradient.method"));
+  status = refuse("method: METHOD_TSIT5 coupling: 0.999",
+                  "method: GRADIENT_METHOD_CHECKPOINTED checkpoint_every: 3");
+  EXPECT_THAT(ViolatedFields(status), ElementsAre("gradient.checkpoint_every"));
+  for (const char* method : {"GAUSS", "INTERPOLATING", "QUADRATURE",
+                             "BACKSOLVE backward { rtol: 1e-8 atol: 1e-8 }", "COMPLEX_STEP"}) {
+    status = refuse("method: METHOD_TSIT5 coupling: 0.999",
+                    std::string("method: GRADIENT_METHOD_") + method);
+    EXPECT_THAT(ViolatedFields(status), ElementsAre("gradient.method"));
+    EXPECT_THAT(status.error_message(), HasSubstr("a coupled tsit5 carries more than the state"));
   }
 }
 

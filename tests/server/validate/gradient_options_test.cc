@@ -84,6 +84,7 @@ TEST(ValidateGradientOptions, RefusesChoicesWithoutUse) {
   }
   EXPECT_EQ(Field("method: GRADIENT_METHOD_GAUSS memory_budget_bytes: 9"), "");
   EXPECT_EQ(Field("method: GRADIENT_METHOD_BACKPROP memory_budget_bytes: 9"), "");
+  EXPECT_EQ(Field("method: GRADIENT_METHOD_REVERSIBLE memory_budget_bytes: 9"), "");
   EXPECT_EQ(Field("memory_budget_bytes: 64000000 tangent_control: TANGENT_CONTROL_PRIMAL_ONLY"),
             "");
 }
@@ -110,6 +111,17 @@ TEST(MethodsToCheck, HasADefault) {
   EXPECT_THAT(MethodsToCheck(request),
               ElementsAre(v1::GRADIENT_METHOD_FORWARD, v1::GRADIENT_METHOD_BACKPROP,
                           v1::GRADIENT_METHOD_GAUSS, v1::GRADIENT_METHOD_FINITE_DIFFERENCE));
+  v1::SolveOptions* options = request.mutable_simulation()->mutable_options();
+  for (const v1::Method method :
+       {v1::METHOD_RK4, v1::METHOD_ALF, v1::METHOD_REVERSIBLE_HEUN, v1::METHOD_LEAPFROG_MIDPOINT}) {
+    options->set_method(method);
+    if (method == v1::METHOD_RK4) options->set_coupling(0.999);
+    EXPECT_THAT(MethodsToCheck(request),
+                ElementsAre(v1::GRADIENT_METHOD_FORWARD, v1::GRADIENT_METHOD_BACKPROP,
+                            v1::GRADIENT_METHOD_REVERSIBLE, v1::GRADIENT_METHOD_FINITE_DIFFERENCE))
+        << "gauss needs a Runge-Kutta method as it is";
+    options->clear_coupling();
+  }
   request.add_methods(v1::GRADIENT_METHOD_SEGMENTED);
   EXPECT_THAT(MethodsToCheck(request), ElementsAre(v1::GRADIENT_METHOD_SEGMENTED));
 }

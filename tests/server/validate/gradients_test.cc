@@ -102,7 +102,7 @@ TEST(ValidateCheckGradientRequest, ChecksMethodsAndWhatTheyShare) {
             "");
   EXPECT_EQ(field("methods: 0"), "methods[0]");
   EXPECT_EQ(field("methods: [1, 99]"), "methods[1]");
-  EXPECT_EQ(field("methods: [1, 11]"), "methods[1]");
+  EXPECT_EQ(field("methods: [1, 12]"), "methods[1]");
   EXPECT_EQ(field("methods: [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"), "");
   EXPECT_EQ(field("methods: [1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]"), "methods");
   EXPECT_EQ(field("gradient { method: GRADIENT_METHOD_FORWARD }"), "gradient.method");

@@ -79,6 +79,25 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& tested) { return tested.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
+    Schemes, SimulationText,
+    ::testing::Values(
+        Case{"coupling", "options { method: METHOD_RK4 coupling: 0.999 }", "", ""},
+        Case{"coupling_one", "options { coupling: 1 }", "", ""},
+        Case{"coupling_zero", "options { coupling: 0 }", "options.coupling", "got 0, expected"},
+        Case{"coupling_negative", "options { coupling: -0.5 }", "options.coupling", "(0, 1]"},
+        Case{"coupling_large", "options { coupling: 1.001 }", "options.coupling", "(0, 1]"},
+        Case{"coupling_nan", "options { coupling: nan }", "options.coupling", "got nan"},
+        Case{"coupling_inf", "options { coupling: inf }", "options.coupling", "got inf"},
+        Case{"eta", "options { method: METHOD_ALF eta: 0.8 }", "", ""},
+        Case{"eta_half", "options { method: METHOD_ALF eta: 0.5 }", "options.eta", "undone"},
+        Case{"eta_nan", "options { method: METHOD_ALF eta: nan }", "options.eta", "(0, 1]"},
+        Case{"eta_large", "options { method: METHOD_ALF eta: 1.5 }", "options.eta", "(0, 1]"},
+        Case{"eta_default", "options { method: METHOD_RK4 eta: 1 }", "options.eta",
+             "alf has damping"},
+        Case{"eta_auto", "options { eta: 0.9 }", "options.eta", "alf has damping"}),
+    [](const auto& tested) { return tested.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
     Adaptive, SimulationText,
     ::testing::Values(
         Case{"defaults", "options { adaptive { } }", "", ""},
