@@ -10,8 +10,8 @@ PYTHON := .venv/bin/python
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
-	  while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	  while IFS=$$'\t' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 .PHONY: demo
 demo: packages venv configure ## Fit an epidemic to real data with gradients from the server
@@ -40,6 +40,11 @@ bench: packages configure ## Measure, and print each figure beside its reference
 figures: packages venv configure ## Draw what gradient methods cost and how right they are
 	@cmake --build $(BUILD) --parallel $(JOBS) --target costated
 	@$(PYTHON) tests/figures/gradients.py --output build/figures
+
+.PHONY: white-dwarf
+white-dwarf: packages venv configure ## Train a neural ODE with every gradient method, a published experiment
+	@cmake --build $(BUILD) --parallel $(JOBS) --target costated
+	@$(PYTHON) client/python/examples/white_dwarf.py --output build/white_dwarf
 
 .PHONY: format
 format: lint-packages venv ## Format the C++ and Python files

@@ -51,3 +51,18 @@ def test_neural_ode(tmp_path):
     out = run("neural_ode.py", "--steps", "120", cwd=tmp_path)
     first, last = map(float, re.search(r"fell from (\S+) to (\S+)\.", out).groups())
     assert last < 0.1 * first
+
+
+def test_white_dwarf(tmp_path):
+    pytest.importorskip("matplotlib")
+    out = run("white_dwarf.py", "--quick", "--output", "deep/dwarf", cwd=tmp_path)
+    rows = re.findall(r"^(\w+) +(reversible|backprop|\w+, \d+) +([\d.e+-]+) ", out, re.MULTILINE)
+    losses = {(base, method): float(loss) for base, method, loss in rows}
+    assert len(losses) == 4 * 8
+    for (base, method), loss in losses.items():
+        if method.startswith("checkpointed"):
+            assert loss == losses[base, "backprop"]  # the same bits
+    assert losses["rk4", "reversible"] == pytest.approx(losses["rk4", "backprop"], rel=0.05)
+    for name in ("runtime", "convergence", "stability"):
+        picture = pathlib.Path(tmp_path / "deep" / "dwarf" / f"{name}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
