@@ -19,6 +19,7 @@ from costate._batch_report import BatchReport
 from costate._derivatives import Gradient, Jvp, Sensitivities, Vjp
 from costate._gradient_options import Backward, Difference, Report
 from costate._hessian import CheckedMethod, GradientCheck, Hvp
+from costate._kept import KeptSolve
 from costate._local import LocalServer
 from costate._losses import Expression, Integral, LeastSquares, Linear, Loss, Terminal
 from costate._model import Model, ModelInfo, ParameterInfo
@@ -81,6 +82,7 @@ __all__ = [
     "InvalidRequest",
     "Issue",
     "Jvp",
+    "KeptSolve",
     "LeastSquares",
     "LimitExceeded",
     "Linear",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Concatenate, ParamSpec
 
+    from costate._kept import AsyncKeptSolve, Kept, KeptSolve
     from costate._operations import Context
     from costate._rpc import Operation, Rpc
     from costate._stream import AsyncSolveStream, SolveStream
@@ -77,6 +78,35 @@ def awaitable_stream(
         rpc = await self._run(operation(self._context, *args, **kwargs))
         stream: AsyncSolveStream = await self._open(rpc)
         return stream
+
+    _dress(method, operation)
+    return method
+
+
+def blocking_keep(
+    operation: Callable[Concatenate[Context, P], Operation[Kept]],
+) -> Callable[Concatenate[Any, P], KeptSolve]:
+    """A method that runs the operation and returns a kept solve of its client."""
+
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> KeptSolve:
+        from costate._kept import KeptSolve
+
+        return KeptSolve(self._run(operation(self._context, *args, **kwargs)), self._run)
+
+    _dress(method, operation)
+    return method
+
+
+def awaitable_keep(
+    operation: Callable[Concatenate[Context, P], Operation[Kept]],
+) -> Callable[Concatenate[Any, P], Awaitable[AsyncKeptSolve]]:
+    """A coroutine method that does the same."""
+
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncKeptSolve:
+        from costate._kept import AsyncKeptSolve
+
+        kept = await self._run(operation(self._context, *args, **kwargs))
+        return AsyncKeptSolve(kept, self._run)
 
     _dress(method, operation)
     return method

@@ -59,7 +59,12 @@ def _check(call: str, arguments: Any, known: Any = SimulationArguments) -> None:
         )
 
 
-def _loss_info(
+def check_gradient_arguments(call: str, arguments: GradientArguments) -> None:
+    """Names an argument that no call with a gradient method has, with the nearest one."""
+    _check(call, arguments, GradientArguments)
+
+
+def loss_info(
     context: Context, model: ModelLike, losses: Iterable[Loss]
 ) -> Operation[ModelInfo | None]:
     for loss in losses:
@@ -73,7 +78,7 @@ def _loss_info(
     return None
 
 
-def _names(wrt: Sequence[str] | str | None) -> list[str]:
+def wrt_names(wrt: Sequence[str] | str | None) -> list[str]:
     if wrt is None:
         return []
     names = [wrt] if isinstance(wrt, str) else list(wrt)
@@ -131,12 +136,12 @@ def gradient(
     options = method_to_proto(arguments)
     fill_report(options, report)
     options.want_time_gradient = bool(time_gradient)
-    info = yield from _loss_info(context, model, [loss])
+    info = yield from loss_info(context, model, [loss])
     problem = yield from simulation_of(context, model, arguments, last_time(loss.times))
     request = _rpc.COMPUTE_GRADIENT.request_class(
         simulation=problem,
         loss=loss_to_proto(loss, info),
-        wrt=_names(wrt),
+        wrt=wrt_names(wrt),
         gradient=options,
         want_saved=want_saved,
     )
@@ -173,13 +178,13 @@ def vjp(
     _check("vjp", arguments, GradientArguments)
     options = method_to_proto(arguments)
     losses = [cotangents] if isinstance(cotangents, Loss) else list(cotangents)
-    info = yield from _loss_info(context, model, losses)
+    info = yield from loss_info(context, model, losses)
     times = np.concatenate([loss.times for loss in losses] or [np.empty(0)])
     problem = yield from simulation_of(context, model, arguments, last_time(times))
     request = _rpc.COMPUTE_VJP.request_class(
         simulation=problem,
         cotangents=[loss_to_proto(loss, info) for loss in losses],
-        wrt=_names(wrt),
+        wrt=wrt_names(wrt),
         gradient=options,
     )
     response = yield Rpc(_rpc.COMPUTE_VJP, request, arguments.get("timeout"))
@@ -243,7 +248,7 @@ def _directions(
         if not isinstance(vector, Mapping):
             raise invalid(f"{field}[{index}]", "expected a mapping from names to values")
     info = yield from describe(context, model)
-    names = _names(wrt) or dict.fromkeys(name for vector in given for name in vector)
+    names = wrt_names(wrt) or dict.fromkeys(name for vector in given for name in vector)
     layout = _wrt_layout(info, names, field)
     rows = [layout.flatten(vector, f"{field}[{v}]") for v, vector in enumerate(given)]
     return layout, np.array(rows).reshape(len(rows), layout.size)
@@ -302,7 +307,7 @@ def sensitivities(
     fill_save(problem.options, save_at)
     request = _rpc.COMPUTE_SENSITIVITIES.request_class(
         simulation=problem,
-        wrt=_names(wrt),
+        wrt=wrt_names(wrt),
         tangent_control=TANGENT_CONTROLS.number(tangent_control or "full", "tangent_control"),
     )
     response = yield Rpc(_rpc.COMPUTE_SENSITIVITIES, request, simulation.get("timeout"))
@@ -348,7 +353,7 @@ def hvp(
     >>> h.products  # the Hessian by b and k
     """
     _check("hvp", simulation)
-    info = yield from _loss_info(context, model, [loss])
+    info = yield from loss_info(context, model, [loss])
     layout, rows = yield from _directions(context, model, vectors, "vectors", wrt)
     problem = yield from simulation_of(context, model, simulation, last_time(loss.times))
     request = _rpc.COMPUTE_HVP.request_class(
@@ -409,12 +414,12 @@ def check_gradient(
     ]
     options = method_to_proto(arguments)
     options.want_time_gradient = bool(time_gradient)
-    info = yield from _loss_info(context, model, [loss])
+    info = yield from loss_info(context, model, [loss])
     problem = yield from simulation_of(context, model, arguments, last_time(loss.times))
     request = _rpc.CHECK_GRADIENT.request_class(
         simulation=problem,
         loss=loss_to_proto(loss, info),
-        wrt=_names(wrt),
+        wrt=wrt_names(wrt),
         methods=numbers,
         gradient=options,
     )

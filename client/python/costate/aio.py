@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import grpc
 import grpc.aio
 
-from costate import _gradients, _operations, _rpc, _stability
-from costate._bind import awaitable, awaitable_stream
+from costate import _gradients, _kept, _operations, _rpc, _stability
+from costate._bind import awaitable, awaitable_keep, awaitable_stream
+from costate._kept import AsyncKeptSolve as KeptSolve
 from costate._stream import AsyncSolveStream
+from costate.errors import CostateError
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Client", "connect", "local"]
+__all__ = ["Client", "KeptSolve", "connect", "local"]
 
 
 class Client:
@@ -60,6 +62,7 @@ class Client:
     sensitivities = awaitable(_gradients.sensitivities)
     hvp = awaitable(_gradients.hvp)
     check_gradient = awaitable(_gradients.check_gradient)
+    keep = awaitable_keep(_kept.keep)
     stability = awaitable(_stability.stability)
     stability_region = awaitable(_stability.stability_region)
     describe = awaitable(_operations.describe)
@@ -91,7 +94,12 @@ class Client:
         try:
             rpc = next(operation)
             while True:
-                rpc = operation.send(await self._call(rpc))
+                try:
+                    response = await self._call(rpc)
+                except CostateError as error:
+                    rpc = operation.throw(error)
+                else:
+                    rpc = operation.send(response)
         except StopIteration as stop:
             result: T = stop.value
             return result

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
-from costate import _gradients, _operations, _rpc, _stability
-from costate._bind import blocking, blocking_stream
+from costate import _gradients, _kept, _operations, _rpc, _stability
+from costate._bind import blocking, blocking_keep, blocking_stream
 from costate._stream import SolveStream
+from costate.errors import CostateError
 
 if TYPE_CHECKING:
     import os
@@ -59,6 +60,7 @@ class Client:
     sensitivities = blocking(_gradients.sensitivities)
     hvp = blocking(_gradients.hvp)
     check_gradient = blocking(_gradients.check_gradient)
+    keep = blocking_keep(_kept.keep)
     stability = blocking(_stability.stability)
     stability_region = blocking(_stability.stability_region)
     describe = blocking(_operations.describe)
@@ -90,7 +92,12 @@ class Client:
         try:
             rpc = next(operation)
             while True:
-                rpc = operation.send(self._call(rpc))
+                try:
+                    response = self._call(rpc)
+                except CostateError as error:
+                    rpc = operation.throw(error)
+                else:
+                    rpc = operation.send(response)
         except StopIteration as stop:
             result: T = stop.value
             return result
