@@ -92,7 +92,7 @@ Call::Call(Environment& environment, CallOptions options)
     : environment_(environment),
       options_(std::move(options)),
       arrival_(std::chrono::steady_clock::now()),
-      context_{environment, cancellation_, record_},
+      context_{environment, cancellation_, record_, this},
       task_class_(options_.task_class) {
   record_.request_bytes = options_.request_bytes;
 }

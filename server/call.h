@@ -42,6 +42,7 @@ struct CallContext {
   Environment& environment;
   const Cancellation& cancellation;
   CallRecord& record;
+  class Call* call = nullptr;  // whose slot is given back while a handler waits for another call
 };
 
 // What is left to do after a handler has checked and converted its request. Without `run` the

@@ -9,6 +9,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/status_macros.h"
+#include "server/environment.h"
 
 namespace costate {
 namespace {
@@ -33,6 +34,13 @@ absl::Status Gone(const std::string& name) {
 }  // namespace
 
 int64_t KeptEntry::bytes() const { return solve->stored_bytes() + model->bytes; }
+
+KeptTurn::~KeptTurn() {
+  if (entry_ == nullptr) return;
+  const std::lock_guard<std::mutex> lock(entry_->mutex);
+  entry_->busy = false;
+  entry_->freed.notify_one();
+}
 
 KeptSolves::KeptSolves(int64_t max_bytes, MemoryBudget& memory, DeadlineTimer& timer)
     : quota_(max_bytes), memory_(memory), timer_(timer) {}
@@ -59,6 +67,27 @@ absl::StatusOr<KeptEntryPtr> KeptSolves::Get(const std::string& name) const {
 
 absl::Status KeptSolves::Release(const std::string& name) {
   return Take(name) == nullptr ? Gone(name) : absl::OkStatus();
+}
+
+absl::StatusOr<KeptTurn> KeptSolves::TakeTurn(CallContext& call, const KeptEntryPtr& entry) {
+  // Cancellations come without a signal.
+  constexpr std::chrono::milliseconds kLook(5);
+  std::unique_lock<std::mutex> lock(entry->mutex);
+  if (entry->busy) {
+    const ComputePool& pool = call.environment.pool();
+    if (waiting_.fetch_add(1) >= pool.options().threads) {
+      --waiting_;
+      return ExhaustedStatus("too many calls wait for kept solves that other calls use",
+                             pool.ExpectedWait(TaskClass::kBatch));
+    }
+    call.call->PauseSlot();
+    while (entry->busy && !call.cancellation.cancelled()) entry->freed.wait_for(lock, kLook);
+    call.call->ResumeSlot();
+    --waiting_;
+  }
+  RETURN_IF_ERROR(CancellationStatus(call.cancellation.reason()));
+  entry->busy = true;
+  return KeptTurn(entry);
 }
 
 void KeptSolves::Recount(const std::string& name) {

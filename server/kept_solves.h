@@ -3,10 +3,13 @@
 #ifndef COSTATE_SERVER_KEPT_SOLVES_H_
 #define COSTATE_SERVER_KEPT_SOLVES_H_
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -15,6 +18,7 @@
 #include "absl/time/time.h"
 #include "costate/v1/gradient.pb.h"
 #include "engine/kept_solve.h"
+#include "server/call.h"
 #include "server/deadline_timer.h"
 #include "server/memory_budget.h"
 #include "server/model_registry.h"
@@ -31,8 +35,25 @@ struct KeptEntry {
   std::unique_ptr<KeptSolve> solve;
 
   int64_t bytes() const;  // held now, about: solve and model
+
+  // Of KeptTurn.
+  std::mutex mutex;
+  std::condition_variable freed;
+  bool busy = false;
 };
 using KeptEntryPtr = std::shared_ptr<KeptEntry>;
+
+// The right to compute with a kept solve, which one call has at a time.
+class KeptTurn {
+ public:
+  explicit KeptTurn(KeptEntryPtr entry) : entry_(std::move(entry)) {}  // which is busy for it
+  KeptTurn(KeptTurn&& other) noexcept = default;
+  KeptTurn& operator=(KeptTurn&& other) = delete;
+  ~KeptTurn();
+
+ private:
+  KeptEntryPtr entry_;
+};
 
 // Thread-safety: all members may be called from any thread.
 class KeptSolves {
@@ -49,6 +70,11 @@ class KeptSolves {
 
   absl::StatusOr<KeptEntryPtr> Get(const std::string& name) const;  // NOT_FOUND
   absl::Status Release(const std::string& name);                    // NOT_FOUND
+
+  // Waits for calls that use it, without the slot of `call` meanwhile. The status of its
+  // cancellation, or RESOURCE_EXHAUSTED with a google.rpc.RetryInfo detail when as many calls as
+  // the pool has threads wait already.
+  absl::StatusOr<KeptTurn> TakeTurn(CallContext& call, const KeptEntryPtr& entry);
 
   // After a call that used it: counts what it holds by now. When that does not fit any more it is
   // released.
@@ -70,6 +96,7 @@ class KeptSolves {
   MemoryBudget quota_;
   MemoryBudget& memory_;
   DeadlineTimer& timer_;
+  std::atomic<int64_t> waiting_{0};
   mutable std::mutex mutex_;
   absl::flat_hash_map<std::string, Kept> kept_;
 };

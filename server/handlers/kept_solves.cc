@@ -137,18 +137,20 @@ absl::StatusOr<Work> ComputeKeptGradient(CallContext& call,
   call.record.model = entry->model->model->resource_name();
   ASSIGN_OR_RETURN(const Loss loss,
                    LossFromProto("loss", request.loss(), entry->model->model->ir()));
-  return Work{EstimateLossCompileCost(loss) + PullBackCost(*entry, 1),
-              [&call, &request, entry, loss, response] {
-                const absl::StatusOr<GradientResult> result =
-                    entry->solve->Differentiate(loss, &call.cancellation);
-                call.environment.kept_solves().Recount(request.kept_solve());
-                if (!result.ok()) return result.status();
-                *response->mutable_gradient_options() = WithoutReport(entry->asked);
-                return AnswerGradient(
-                    call, *result, WordsOf(*entry),
-                    {request.want_saved(), entry->asked.want_time_gradient(), false}, response);
-              },
-              EstimateKeptBytes(*entry->solve, 1)};
+  return Work{
+      EstimateLossCompileCost(loss) + PullBackCost(*entry, 1),
+      [&call, &request, entry, loss, response] {
+        ASSIGN_OR_RETURN(const KeptTurn turn, call.environment.kept_solves().TakeTurn(call, entry));
+        const absl::StatusOr<GradientResult> result =
+            entry->solve->Differentiate(loss, &call.cancellation);
+        call.environment.kept_solves().Recount(request.kept_solve());
+        if (!result.ok()) return result.status();
+        *response->mutable_gradient_options() = WithoutReport(entry->asked);
+        return AnswerGradient(call, *result, WordsOf(*entry),
+                              {request.want_saved(), entry->asked.want_time_gradient(), false},
+                              response);
+      },
+      EstimateKeptBytes(*entry->solve, 1)};
 }
 
 absl::StatusOr<Work> ComputeKeptVjp(CallContext& call, const v1::ComputeVjpRequest& request,
@@ -168,18 +170,19 @@ absl::StatusOr<Work> ComputeKeptVjp(CallContext& call, const v1::ComputeVjpReque
       call,
       8.0 * static_cast<double>(count) * static_cast<double>(entry->solve->facts().num_columns),
       "ask for fewer cotangents or columns at once"));
-  return Work{PullBackCost(*entry, count),
-              [&call, &request, entry, cotangents, response] {
-                absl::StatusOr<VjpResult> result =
-                    entry->solve->ComputeVjp(*cotangents, &call.cancellation);
-                call.environment.kept_solves().Recount(request.kept_solve());
-                if (!result.ok()) return result.status();
-                const Termination end = result->primal.termination;
-                *response->mutable_gradient_options() = entry->asked;
-                return Answer(call, std::move(result), end, WordsOf(*entry), VjpResultToProto,
-                              response);
-              },
-              EstimateKeptBytes(*entry->solve, count)};
+  return Work{
+      PullBackCost(*entry, count),
+      [&call, &request, entry, cotangents, response] {
+        ASSIGN_OR_RETURN(const KeptTurn turn, call.environment.kept_solves().TakeTurn(call, entry));
+        absl::StatusOr<VjpResult> result =
+            entry->solve->ComputeVjp(*cotangents, &call.cancellation);
+        call.environment.kept_solves().Recount(request.kept_solve());
+        if (!result.ok()) return result.status();
+        const Termination end = result->primal.termination;
+        *response->mutable_gradient_options() = entry->asked;
+        return Answer(call, std::move(result), end, WordsOf(*entry), VjpResultToProto, response);
+      },
+      EstimateKeptBytes(*entry->solve, count)};
 }
 
 }  // namespace costate

@@ -1,8 +1,11 @@
 // Solves kept by a whole server: the bits of one call, names, time, room, and what is refused.
 #include "server/handlers/kept_solves.h"
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "server/convert/options.h"
 #include "server/environment.h"
@@ -172,6 +175,45 @@ TEST_F(KeptSolveTest, IsGoneAfterItsTimeWithItsMemory) {
   while (server_.environment().kept_solves().held_bytes() > 0) std::this_thread::yield();
   v1::ComputeGradientResponse gradient;
   EXPECT_EQ(GradientOf(name, kSquares, &gradient).error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+// Calls that wait for a kept solve leave their slots to others, and only so many wait.
+TEST_F(KeptSolveTest, CallsWaitForTheirTurn) {
+  const std::string name = MustKeep().kept_solve();
+  KeptEntryPtr entry = server_.environment().kept_solves().Get(name).value();
+  std::optional<KeptTurn> turn;
+  entry->busy = true;
+  turn.emplace(entry);
+  std::vector<std::thread> waiting;
+  for (int i = 0; i < 2; ++i) {
+    waiting.emplace_back([&] {
+      v1::ComputeGradientResponse response;
+      grpc::Status status;
+      do {  // while the one more below is before it
+        status = GradientOf(name, kSquares, &response);
+      } while (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED);
+      EXPECT_TRUE(status.ok()) << status.error_message();
+    });
+  }
+  v1::ComputeGradientResponse response;
+  const auto one_more = [&] {
+    auto request = FromText<v1::ComputeGradientRequest>(kSquares);
+    request.set_kept_solve(name);
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + std::chrono::milliseconds(50));
+    return server_.gradients().ComputeGradient(&context, request, &response);
+  };
+  grpc::Status refused;
+  do {
+    refused = one_more();  // late, until the two wait
+    ASSERT_FALSE(refused.ok());
+  } while (refused.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), HasSubstr("kept solves"));
+  MustKeep();  // another's work goes on
+  turn.reset();
+  for (std::thread& thread : waiting) thread.join();
+  EXPECT_TRUE(GradientOf(name, kSquares, &response).ok());
 }
 
 TEST_F(KeptSolveTest, NamesWhatALossCannotHave) {
