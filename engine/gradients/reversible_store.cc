@@ -1,12 +1,14 @@
-// Steps taken back: from the end of the solve each step is undone, and states are kept only every so
-// often to bound what rounding does to the states that are got back (a hybrid of reversible steps
-// and checkpoints; McCallum and Foster 2024, arXiv 2410.11648).
+// Steps taken back: from the end of the solve each step is undone, and states are kept only every
+// so often to bound what rounding does to the states that are got back (a hybrid of reversible
+// steps and checkpoints; McCallum and Foster 2024, arXiv 2410.11648).
 //
-// Undoing a step multiplies the rounding errors made so far by up to exp(h |a|) for an eigenvalue a
-// of df/dy, and by up to 1 / lambda or 1 / |1 - 2 eta| for the parasitic part of the scheme. Unless
-// told how often, a state is kept whenever the logarithms since the last one add up to
-// kMaxLogGrowth, |a| being the spectral radius, estimated along the way. What is got back is
-// compared with every state that was kept; where it is too far off, a second walk keeps more.
+// For an eigenvalue a of df/dy, a step multiplies errors by nearly exp(h a) and, in its parasitic
+// part, by lambda exp(-h a) or (1 - 2 eta) exp(-h a): their product is the determinant. So undoing
+// it multiplies them by up to exp(h |a|) / lambda. Unless told how often, a state is kept whenever
+// the errors of all steps since the last one, each as magnified on the way back, could add up to
+// kMaxMagnified times one rounding error, |a| being the spectral radius, estimated along the way.
+// What is got back is compared with every state that was kept; where it is too far off, a second
+// walk keeps more.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -27,10 +29,10 @@ namespace costate {
 namespace {
 
 constexpr int64_t kDouble = sizeof(double);
-constexpr double kMaxLogGrowth = 10;    // 1e-16 becomes 2e-12
-constexpr double kFarOff = 1e-3;        // in tolerances
-constexpr int64_t kStepsPerLook = 8;    // at the spectral radius
-constexpr int64_t kDenser = 8;          // kept states of a further walk over those before
+constexpr double kMaxMagnified = 3e4;  // 1e-16 becomes 3e-12
+constexpr double kFarOff = 1e-3;       // in tolerances
+constexpr int64_t kStepsPerLook = 8;   // at the spectral radius
+constexpr int64_t kDenser = 8;         // kept states of a further walk over those before
 
 // log of how far one step back may magnify the parasitic part.
 double ParasiticLog(const Scheme& scheme) {
@@ -145,19 +147,25 @@ class ReversibleStore : public StepStore {
     kept_steps_.push_back(step);
     states_.Add(y);
     log_growth_ = 0;
+    magnified_ = 0;
     return absl::OkStatus();
   }
 
   // Whether the state at the start of `step` is to be kept.
   bool WantsKept(const StepRecord& step) const {
     if (asked_ > 0) return num_steps() % asked_ == 0;
-    const double more = std::max(parasitic_, std::fabs(step.h) * spectral_radius_);
-    return log_growth_ + more > kMaxLogGrowth;
+    return magnified_ + std::exp(log_growth_ + LogGrowth(step)) > kMaxMagnified;
+  }
+
+  // log of how far undoing the step may magnify an error.
+  double LogGrowth(const StepRecord& step) const {
+    return parasitic_ + std::fabs(step.h) * spectral_radius_;
   }
 
   void Grow(const StepRecord& step) {
     if (num_steps() % kStepsPerLook == 0) spectral_radius_ = radius_->Estimate(step.t, step.y);
-    log_growth_ += std::max(parasitic_, std::fabs(step.h) * spectral_radius_);
+    log_growth_ += LogGrowth(step);
+    magnified_ += std::exp(log_growth_);
   }
 
   // Solves again and keeps kDenser times as many states.
@@ -213,6 +221,7 @@ class ReversibleStore : public StepStore {
   std::vector<double> end_;            // [carried][n], after the last step
   double spectral_radius_ = 0;
   double log_growth_ = 0;  // since the last kept state
+  double magnified_ = 0;   // sum of the growths from each step back to that state
   int64_t peak_bytes_ = 0;
   double reconstruction_error_ = std::numeric_limits<double>::quiet_NaN();
   bool asks_again_ = false;

@@ -227,9 +227,11 @@ def span_of(t: Any, default_end: float) -> tuple[FloatArray, FloatArray]:
 def _options_to_proto(arguments: SimulationArguments, states: Layout | None) -> Any:
     options = _SolveOptions(return_grid=bool(arguments.get("return_grid")))
     options.method = METHODS.number(arguments.get("method") or "auto", "method")
-    for name in ("coupling", "eta"):
-        if (value := arguments.get(name)) is not None:
-            setattr(options, name, float(value))
+    coupling, eta = arguments.get("coupling"), arguments.get("eta")
+    if coupling is not None:
+        options.coupling = float(coupling)
+    if eta is not None:
+        options.eta = float(eta)
     dt, grid = arguments.get("dt"), arguments.get("grid")
     given = [key for key in _ADAPTIVE_ONLY if arguments.get(key) is not None]
     if dt is not None and grid is not None:

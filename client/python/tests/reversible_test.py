@@ -149,6 +149,17 @@ def test_memory_grows_by_step_times_alone(client):
     assert stored(50.0, "backprop") > 10 * long
 
 
+# Rounding is foreseen from coupling and spectral radius; a second pass is for what was not.
+@pytest.mark.parametrize("w", [0.01, 1.0])
+@pytest.mark.parametrize("coupling", [0.999, 0.99, 0.95])
+@pytest.mark.parametrize("t1", [50.0, 80.0, 100.0, 120.0])
+def test_one_walk_back_is_enough(client, t1, coupling, w):
+    scheme = {"method": "midpoint", "coupling": coupling, "report": False}
+    g = circle(client, t1, "reversible", params={"w": w}, **scheme)
+    assert g.stats.recomputed_steps == 0
+    assert g.stats.reconstruction_error < 1e-3
+
+
 # A circle neither grows nor shrinks, but a coupling of 0.99 multiplies what rounding does to the
 # second vector of the scheme by 1/0.99 in each step back: by 1e43 in ten thousand.
 def test_digits_that_are_lost_are_reported(client):
