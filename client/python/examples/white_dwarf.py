@@ -202,10 +202,13 @@ def print_table(experiment, full):
                 flush=True,
             )
     print(
-        f"\n~ after {TIMED} gradients: all iterations would take that long. "
-        "One gradient: in the engine.\n"
-        "checkpointed, k: at most k states. Backsolve goes back by tsit5 within 1e-6."
+        "\nstored: step times, 8 bytes each, and what is kept besides. one gradient: the median of "
+        "the\nengine, without the call. checkpointed, k: at most k states. backsolve goes back by "
+        "tsit5\nwithin 1e-6."
     )
+    if not full and experiment.iterations > TIMED:
+        print(f"~ all iterations would take that long, by {TIMED} gradients; --full takes them.")
+    print()
 
 
 def save(figure, path):

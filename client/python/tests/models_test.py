@@ -156,4 +156,9 @@ def test_server_info(client):
         "tsit5",
         "dopri5",
         "dopri8",
+        "ees25",
+        "ees27",
+        "alf",
+        "reversible_heun",
+        "leapfrog_midpoint",
     }
