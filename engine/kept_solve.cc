@@ -2,15 +2,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <limits>
+#include <mutex>
 #include <string_view>
 #include <utility>
 #include <variant>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "engine/base/field_error.h"
@@ -32,9 +33,6 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t kDouble = static_cast<int64_t>(sizeof(double));
-
-// How often a call that waits for another looks at its cancellation.
-constexpr absl::Duration kLook = absl::Milliseconds(5);
 
 int64_t Bytes(const std::vector<double>& values) {
   return static_cast<int64_t>(values.capacity()) * kDouble;
@@ -113,8 +111,8 @@ class KeptPasses : public KeptSolve {
     KeptPasses* const kept_;
   };
 
-  absl::Status Begin(const Cancellation* cancellation) ABSL_LOCKS_EXCLUDED(mutex_);
-  void End() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Begin(const Cancellation* cancellation);
+  void End();
 
   absl::Status Prepare(const KeepRequest& request, const Cancellation* cancellation);
   absl::Status SolveAll();
@@ -137,8 +135,9 @@ class KeptPasses : public KeptSolve {
   Facts facts_;
   std::atomic<int64_t> stored_bytes_{0};
 
-  absl::Mutex mutex_;
-  bool busy_ ABSL_GUARDED_BY(mutex_) = false;
+  std::mutex mutex_;
+  std::condition_variable freed_;
+  bool busy_ = false;  // guarded by mutex_
   // Of the call whose turn it is. Saved values of the passes do not change after Solve.
   StopSource stop_;
   std::vector<Kept> kept_;  // [B]
@@ -286,22 +285,25 @@ SolveResult KeptPasses::Solution() const {
 }
 
 absl::Status KeptPasses::Begin(const Cancellation* cancellation) {
-  const auto free = [](bool* busy) { return !*busy; };
-  bool* const busy = &busy_;
-  while (!mutex_.LockWhenWithTimeout(absl::Condition(+free, busy), kLook)) {
-    mutex_.Unlock();
+  // Cancellations come without a signal.
+  constexpr std::chrono::milliseconds kLook(5);
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (busy_) {
+    freed_.wait_for(lock, kLook);
     RETURN_IF_ERROR(PollCancellation(cancellation, "another call used the kept solve"));
   }
   busy_ = true;
-  mutex_.Unlock();
   stop_ = {cancellation, absl::Now() + wall_budget_};
   return absl::OkStatus();
 }
 
 void KeptPasses::End() {
-  stop_ = {};
-  absl::MutexLock lock(&mutex_);
-  busy_ = false;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stop_ = {};
+    busy_ = false;
+  }
+  freed_.notify_one();
 }
 
 void KeptPasses::Restore(size_t trajectory) {
