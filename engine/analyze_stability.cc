@@ -29,13 +29,16 @@ using stability::StepSampler;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t kPoints = 50;
+constexpr int64_t kPointsOfLargeSystems = 10;
 constexpr int64_t kOuterEigenvalues = 20;
 // Small systems: eigenvalues at so many steps cost next to nothing and make shares exact or nearly.
 constexpr int64_t kManySteps = 1000;
 constexpr int64_t kSmallStates = 20;
 
 int64_t NumPoints(const StabilityRequest& request) {
-  return request.num_points == 0 ? kPoints : request.num_points;
+  if (request.num_points != 0) return request.num_points;
+  const int64_t n = request.simulation.model->rhs().num_states();
+  return n <= stability::kMaxDenseStates ? kPoints : kPointsOfLargeSystems;
 }
 
 int64_t NumOuter(const StabilityRequest& request) {

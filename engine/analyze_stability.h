@@ -28,7 +28,8 @@ struct StabilityRequest {
   std::optional<Scheme> scheme = {};  // unset: that of the solve
   int64_t num_eigenvalues = 0;        // at each point, of largest modulus; 0: all, or 20 of more
                                       // than 200 states; at most limits::kMaxEigenvalues
-  int64_t num_points = 0;             // 0: 50; at most limits::kMaxAnalysedPoints
+  int64_t num_points = 0;             // 0: 50, or 10 of more than 200 states; at most
+                                      // limits::kMaxAnalysedPoints
 };
 
 // K points, evenly chosen among the steps, each with E eigenvalues, NaN where there are fewer or

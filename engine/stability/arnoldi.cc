@@ -184,6 +184,22 @@ std::vector<int64_t> Converged(const std::vector<int64_t>& indices, const Eigen:
   return converged;
 }
 
+// Whether the outermost value has stopped moving: in a cluster, the residuals of single vectors
+// fall much later than the values settle.
+class Standstill {
+ public:
+  bool Look(double outermost, double tolerance) {
+    still_ = std::fabs(outermost - last_) <= tolerance * outermost ? still_ + 1 : 0;
+    last_ = outermost;
+    return still_ >= kStillRestarts;
+  }
+
+ private:
+  static constexpr int kStillRestarts = 5;
+  double last_ = 0;
+  int still_ = 0;
+};
+
 }  // namespace
 
 int64_t ArnoldiDimension(int64_t n, const ArnoldiOptions& options) {
@@ -198,6 +214,7 @@ absl::StatusOr<RitzValues> FindOuterEigenvalues(
   KrylovSpace space(multiply, n, m, start);
   RitzValues found;
   int waited = 0;
+  Standstill standstill;
   for (int restart = 0;; ++restart) {
     RETURN_IF_ERROR(space.Expand(stop));
     const Eigen::EigenSolver<MatrixXd> solver(space.Square());
@@ -213,7 +230,9 @@ absl::StatusOr<RitzValues> FindOuterEigenvalues(
     found.converged = settled(wanted.largest).size() == wanted.largest.size();
     const bool complete = settled(wanted.all).size() == wanted.all.size();
     if (found.converged && !complete) ++waited;
-    if (complete || waited > kWaits || restart == options.max_restarts) {
+    const bool still = standstill.Look(values.cwiseAbs().maxCoeff(), options.tolerance);
+    const bool enough = !found.converged && still;
+    if (complete || enough || waited > kWaits || restart == options.max_restarts) {
       const std::vector<int64_t> given = found.converged ? settled(wanted.all) : wanted.largest;
       for (const int64_t i : given) found.values.push_back(values[i]);
       const VectorXd sum = space.Sum(RealSpan(values, vectors, wanted.all));

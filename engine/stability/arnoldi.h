@@ -15,8 +15,8 @@ namespace costate::stability {
 struct ArnoldiOptions {
   int64_t largest = 20;     // wanted, of largest modulus
   int64_t rightmost = 4;    // beside them, where they converge: they may lie deep inside
-  double tolerance = 1e-8;  // on residuals, of the largest modulus
-  int max_restarts = 100;
+  double tolerance = 1e-6;  // on residuals, of the largest modulus
+  int max_restarts = 50;
 };
 
 struct RitzValues {
@@ -31,7 +31,8 @@ int64_t ArnoldiDimension(int64_t n, const ArnoldiOptions& options);
 
 // Arnoldi's method with thick restarts (Krylov-Schur: Stewart 2001, SIAM J. Matrix Anal. Appl. 23)
 // in real arithmetic, for a real matrix of n > ArnoldiDimension rows. `multiply` writes J v for v
-// [n]. `start` [n], or null for a fixed vector; the result is a function of the arguments alone.
+// [n]. Ends at the tolerance, or when the outermost value moves no more from restart to restart.
+// `start` [n], or null for a fixed vector; the result is a function of the arguments alone.
 // INTERNAL if a product is not finite. `stop` is polled at each product.
 absl::StatusOr<RitzValues> FindOuterEigenvalues(
     absl::FunctionRef<void(const double* v, double* jv)> multiply, int64_t n,

@@ -159,6 +159,7 @@ absl::StatusOr<Region> ComputeRegion(const RegionRequest& request, const StopSou
     }
     if (!function.undamped()) region.area += SignedDoubleArea(ClipPolygon(curve.points, w)) / 2;
   }
+  region.area = std::max(region.area, 0.0);  // thin ones are all rounding
   region.real_interval_left = RealIntervalLeft(function);
   region.imag_interval = ImaginaryInterval(function);
   if (request.order_star) RETURN_IF_ERROR(AddOrderStar(function, stop, &region));

@@ -457,7 +457,8 @@ def stability(
     against : str or StabilityRegion
         Judge by the region of another method than the one that takes the steps.
     points : int
-        Times at which eigenvalues are returned, at most 10,000. Default 50.
+        Times at which eigenvalues are returned, at most 10,000. Default 50, 10 beyond 200
+        states.
     num_eigenvalues : int
         Eigenvalues at each, those of largest modulus; at most 200. Default: all up to 200 states,
         20 beyond.
