@@ -201,6 +201,7 @@ Analysis Analyze(const AnalysisInput& input) {
   JudgeSteps(function, input, &analysis);
   JudgePoints(function, input, &analysis);
   std::vector<double> sizes;
+  sizes.reserve(input.steps.size());
   for (const StepSpectrum& step : input.steps) sizes.push_back(std::fabs(step.h));
   analysis.typical_step = Median(std::move(sizes));
   if (GetMethodInfo(input.scheme).reversal != Reversal::kNone) {

@@ -221,7 +221,7 @@ absl::StatusOr<RitzValues> FindOuterEigenvalues(
     if (solver.info() != Eigen::Success) {
       return absl::InternalError("the eigenvalue iteration did not converge");
     }
-    const Eigen::VectorXcd values = solver.eigenvalues();
+    const Eigen::VectorXcd& values = solver.eigenvalues();
     const Eigen::MatrixXcd vectors = solver.eigenvectors();
     const Wanted wanted = Choose(values, options, m - 4);
     const auto settled = [&](const std::vector<int64_t>& indices) {

@@ -68,6 +68,7 @@ class Marching {
     std::sort(starts.begin(), starts.end());
     for (const int64_t start : starts) curves.push_back(Follow(start));
     starts.clear();
+    starts.reserve(next_.size());
     for (const auto& [from, to] : next_) starts.push_back(from);
     std::sort(starts.begin(), starts.end());
     for (const int64_t start : starts) {

@@ -28,6 +28,7 @@ std::vector<StepSampler::Sample> StepSampler::Take() && {
   const int64_t size = static_cast<int64_t>(samples_.size());
   if (size <= count_) return std::move(samples_);
   std::vector<Sample> taken;
+  taken.reserve(count_);
   for (int64_t i = 0; i < count_; ++i) taken.push_back(std::move(samples_[i * size / count_]));
   return taken;
 }
