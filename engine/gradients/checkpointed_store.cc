@@ -18,6 +18,7 @@
 #include "engine/gradients/checkpoint_schedule.h"
 #include "engine/gradients/checkpoint_storage.h"
 #include "engine/gradients/counted_vector.h"
+#include "engine/gradients/known_steps.h"
 #include "engine/gradients/step_recomputer.h"
 #include "engine/gradients/step_store.h"
 
@@ -25,24 +26,6 @@ namespace costate {
 namespace {
 
 constexpr int64_t kUnlimited = std::numeric_limits<int64_t>::max() / 4;
-
-// Unset with error control. Of fixed steps an estimate, which places checkpoints but for rounding
-// as well as they can be; the steps themselves are counted as they come.
-std::optional<int64_t> KnownNumberOfSteps(const Problem& problem, const SolveOptions& options) {
-  switch (options.control.kind) {
-    case StepControl::Kind::kAdaptive:
-      return std::nullopt;
-    case StepControl::Kind::kFixed: {
-      const double steps =
-          std::abs(problem.t1[0] - problem.t0[0]) / options.control.fixed_step.value_or(1);
-      const double whole = std::ceil(steps - std::max(1e-9, steps * 0x1p-50));
-      return static_cast<int64_t>(std::clamp(whole, 1.0, static_cast<double>(options.max_steps)));
-    }
-    case StepControl::Kind::kGrid:
-      break;
-  }
-  return std::min(static_cast<int64_t>(options.control.grid.size()) - 1, options.max_steps);
-}
 
 // The largest number of checkpoints of a walk, when it is known before it.
 int64_t CheckpointLimit(const AdjointInput& input, std::optional<int64_t> num_steps, int64_t budget,

@@ -30,11 +30,10 @@ class DiscreteAdjoint : public AdjointMethod {
   absl::StatusOr<std::vector<AdjointResult>> PullBack(
       absl::Span<const StateCotangents> cotangents) override {
     while (true) {
-      ASSIGN_OR_RETURN(
-          const std::unique_ptr<ReverseSweep> sweep,
-          ReverseSweep::Create(input_.options.scheme(), *input_.problem.field,
-                               input_.problem.params, store_->times(), cotangents,
-                               input_.want_times));
+      ASSIGN_OR_RETURN(const std::unique_ptr<ReverseSweep> sweep,
+                       ReverseSweep::Create(input_.options.scheme(), *input_.problem.field,
+                                            input_.problem.params, store_->times(), cotangents,
+                                            input_.want_times));
       StopCheck stop(input_.stop);
       RETURN_IF_ERROR(store_->VisitBackwards([&](int64_t i, const StepRecord& step) {
         RETURN_IF_ERROR(stop.Poll());

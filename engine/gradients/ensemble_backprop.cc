@@ -15,7 +15,8 @@ namespace {
 // Keeps every accepted step of every trajectory.
 class EnsembleRecorder : public StepObserver {
  public:
-  EnsembleRecorder(const Scheme& scheme, int64_t num_states, int64_t num_trajectories, int64_t max_bytes)
+  EnsembleRecorder(const Scheme& scheme, int64_t num_states, int64_t num_trajectories,
+                   int64_t max_bytes)
       : recordings_(num_trajectories), max_bytes_(max_bytes) {
     for (Recording& recording : recordings_) {
       recording.scheme = scheme;

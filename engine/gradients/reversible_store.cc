@@ -21,6 +21,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/gradients/chunked_rows.h"
 #include "engine/gradients/counted_vector.h"
+#include "engine/gradients/known_steps.h"
 #include "engine/gradients/spectral_radius.h"
 #include "engine/gradients/step_recomputer.h"
 #include "engine/gradients/step_store.h"
@@ -53,6 +54,10 @@ class ReversibleStore : public StepStore {
   }
 
   absl::Status Begin(double t0, const double* y0) override {
+    if (const auto steps = KnownNumberOfSteps(input_.problem, input_.options)) {
+      if (bytes() + kDouble * (*steps + 1) > budget_) return DoesNotFit(*steps);
+      times_.Reserve(*steps + 1);
+    }
     times_.push_back(t0);
     RETURN_IF_ERROR(Keep(0, y0));
     end_.assign(y0, y0 + carried_);
@@ -63,7 +68,7 @@ class ReversibleStore : public StepStore {
                       absl::Span<const double> /*saved_theta*/) override {
     if (num_steps() > 0 && WantsKept(step)) RETURN_IF_ERROR(Keep(num_steps(), step.y));
     if (asked_ == 0) Grow(step);
-    if (bytes() - times_.bytes() + times_.bytes_to_push() > budget_) return DoesNotFit();
+    if (bytes() - times_.bytes() + times_.bytes_to_push() > budget_) return DoesNotFit(num_steps());
     times_.push_back(step.t_next);
     std::copy_n(y_new, carried_, end_.data());
     peak_bytes_ = std::max(peak_bytes_, bytes());
@@ -143,7 +148,7 @@ class ReversibleStore : public StepStore {
   absl::Status Keep(int64_t step, const double* y) {
     const int64_t more = kept_steps_.bytes_to_push() - kept_steps_.bytes() +
                          states_.Bytes(states_.size() + 1) - states_.bytes();
-    if (bytes() + more > budget_) return DoesNotFit();
+    if (bytes() + more > budget_) return DoesNotFit(num_steps());
     kept_steps_.push_back(step);
     states_.Add(y);
     log_growth_ = 0;
@@ -201,10 +206,10 @@ class ReversibleStore : public StepStore {
     return std::isnan(distance) ? std::numeric_limits<double>::infinity() : distance;
   }
 
-  absl::Status DoesNotFit() const {
+  absl::Status DoesNotFit(int64_t steps) const {
     return absl::ResourceExhaustedError(absl::StrCat(
-        "the times of ", num_steps(), " steps and ", states_.size(), " states of ",
-        carried_ * kDouble, " bytes kept until then take the ", budget_,
+        "the times of ", steps, " steps and ", states_.size(), " states of ", carried_ * kDouble,
+        " bytes kept until then take the ", budget_,
         " bytes allowed; raise the memory budget, set a larger checkpoint_every, loosen the "
         "tolerance, or use checkpointed"));
   }

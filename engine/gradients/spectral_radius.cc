@@ -49,8 +49,8 @@ double SpectralRadius::Estimate(double t, const double* y) {
 
 // |J v| / |v|, the geometric mean over lanes; directions become J v / |J v|.
 double SpectralRadius::Iterate(double t, const double* y) {
-  const double* inputs[] = {&t,           y, problem_.params.data(), zero_.data(),
-                            direction_.data(), zero_.data()};
+  const double* inputs[] = {&t,          y, problem_.params.data(), zero_.data(), direction_.data(),
+                            zero_.data()};
   double* outputs[] = {product_.data()};
   kernel_(inputs, outputs, scratch_.data());
   ++evaluations_;

@@ -14,7 +14,8 @@ namespace costate {
 
 // Directions are kept from call to call, in all lanes of one kernel call, and the growth factors of
 // the lanes averaged geometrically, so that a rotating pair of eigenvalues averages out too. They
-// start from fixed random signs: the estimates are the same in every run. Thread-safety: one thread.
+// start from fixed random signs: the estimates are the same in every run. Thread-safety: one
+// thread.
 class SpectralRadius {
  public:
   // `problem` outlives the object; B is 1.

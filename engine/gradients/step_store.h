@@ -34,8 +34,8 @@ class StepStore : public StepCompanion {
   using Visitor = absl::FunctionRef<absl::Status(int64_t i, const StepRecord& step)>;
   virtual absl::Status VisitBackwards(Visitor visit) = 0;
 
-  // After a walk: its states were too far from those of the way forward. Another walk, for which the
-  // store keeps more, has better ones.
+  // After a walk: its states were too far from those of the way forward. Another walk, for which
+  // the store keeps more, has better ones.
   virtual bool AsksAgain() const { return false; }
 
   // Adds recomputed steps and evaluations to `stats`, and raises its sizes to those seen here.

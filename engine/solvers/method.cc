@@ -99,10 +99,11 @@ template <typename T>
 constexpr MethodInfo kCoupledInfo = CoupledInfo<T>();
 
 constexpr std::array kMethods = {
-    Method::kEuler,  Method::kMidpoint, Method::kHeun, Method::kRalston2,       Method::kRalston3,
-    Method::kBosh3,  Method::kRk4,      Method::kTsit5, Method::kDopri5,        Method::kDopri8,
-    Method::kEes25,  Method::kEes27,    Method::kAlf,  Method::kReversibleHeun,
-    Method::kLeapfrogMidpoint};
+    Method::kEuler,    Method::kMidpoint,       Method::kHeun,
+    Method::kRalston2, Method::kRalston3,       Method::kBosh3,
+    Method::kRk4,      Method::kTsit5,          Method::kDopri5,
+    Method::kDopri8,   Method::kEes25,          Method::kEes27,
+    Method::kAlf,      Method::kReversibleHeun, Method::kLeapfrogMidpoint};
 constexpr size_t kNumTables = 12;
 
 }  // namespace
@@ -165,8 +166,8 @@ absl::StatusOr<std::unique_ptr<StepInverse>> MakeStepInverse(const Scheme& schem
   if (GetMethodInfo(scheme).reversal == Reversal::kNear) {
     return reversible::MakeNearInverse(scheme.method, field);
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat(std::string(GetMethodInfo(scheme).name), " has no way back; give it a coupling"));
+  return absl::InvalidArgumentError(absl::StrCat(std::string(GetMethodInfo(scheme).name),
+                                                 " has no way back; give it a coupling"));
 }
 
 absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(const Scheme& scheme,
@@ -174,8 +175,7 @@ absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(const Scheme& scheme,
                                                            const ReplayUse& use) {
   if (!HasTable(scheme.method)) return reversible::MakeOneEvaluationReplay(scheme, field, use);
   if (scheme.coupling.has_value()) return reversible::MakeCoupledReplay(scheme, field, use);
-  return VisitTable(scheme.method,
-                    [&]<typename T>() { return rk::MakeErkReplay<T>(field, use); });
+  return VisitTable(scheme.method, [&]<typename T>() { return rk::MakeErkReplay<T>(field, use); });
 }
 
 absl::StatusOr<std::unique_ptr<LaneReplay>> MakeLaneReplay(const Scheme& scheme,
@@ -183,8 +183,7 @@ absl::StatusOr<std::unique_ptr<LaneReplay>> MakeLaneReplay(const Scheme& scheme,
   if (GetMethodInfo(scheme).carried > 1) {
     return absl::InvalidArgumentError("only methods that carry the state alone replay in lanes");
   }
-  return VisitTable(scheme.method,
-                    [&]<typename T>() { return rk::MakeErkLaneReplay<T>(field); });
+  return VisitTable(scheme.method, [&]<typename T>() { return rk::MakeErkLaneReplay<T>(field); });
 }
 
 rk::TableauView rk::GetTableau(Method method) {

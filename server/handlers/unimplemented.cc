@@ -12,12 +12,9 @@ constexpr char kJobs[] =
     "as long as the work needs";
 
 constexpr UnimplementedMethod kMethods[] = {
-    {"costate.v1.JobService/CreateJob", kJobs},
-    {"costate.v1.JobService/GetJob", kJobs},
-    {"costate.v1.JobService/ListJobs", kJobs},
-    {"costate.v1.JobService/WatchJob", kJobs},
-    {"costate.v1.JobService/CancelJob", kJobs},
-    {"costate.v1.JobService/DeleteJob", kJobs},
+    {"costate.v1.JobService/CreateJob", kJobs},  {"costate.v1.JobService/GetJob", kJobs},
+    {"costate.v1.JobService/ListJobs", kJobs},   {"costate.v1.JobService/WatchJob", kJobs},
+    {"costate.v1.JobService/CancelJob", kJobs},  {"costate.v1.JobService/DeleteJob", kJobs},
     {"costate.v1.JobService/RequeueJob", kJobs},
 };
 

@@ -95,7 +95,8 @@ struct Published {
 };
 
 void WhiteDwarf() {
-  BenchTable table("white dwarf: MLP 3-10-2, 1,000 steps on [0, 5], loss at every step; a gradient");
+  BenchTable table(
+      "white dwarf: MLP 3-10-2, 1,000 steps on [0, 5], loss at every step; a gradient");
   const Published kBases[] = {{Method::kEuler, 1.52, 5.22},
                               {Method::kMidpoint, 1.74, 5.45},
                               {Method::kRalston3, 1.81, 4.90},

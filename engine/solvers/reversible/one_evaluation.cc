@@ -6,8 +6,9 @@ namespace {
 constexpr MethodInfo kAlf = {
     .method = Method::kAlf,
     .name = "alf",
-    .citation = "Mutze, An asynchronous leapfrog method II, arXiv 1311.6602 (2013); Zhuang et al., "
-                "MALI, arXiv 2102.04668 (2021)",
+    .citation =
+        "Mutze, An asynchronous leapfrog method II, arXiv 1311.6602 (2013); Zhuang et al., "
+        "MALI, arXiv 2102.04668 (2021)",
     .order = 2,
     .error_order = 1,
     .dense_order = 2,
@@ -25,8 +26,9 @@ constexpr MethodInfo kDampedAlf = Damped(kAlf);
 constexpr MethodInfo kReversibleHeun = {
     .method = Method::kReversibleHeun,
     .name = "reversible_heun",
-    .citation = "Kidger, Foster, Li and Lyons, Efficient and accurate gradients for neural SDEs, "
-                "arXiv 2105.13493 (2021)",
+    .citation =
+        "Kidger, Foster, Li and Lyons, Efficient and accurate gradients for neural SDEs, "
+        "arXiv 2105.13493 (2021)",
     .order = 2,
     .error_order = 1,
     .dense_order = 2,
@@ -39,8 +41,9 @@ constexpr MethodInfo kReversibleHeun = {
 constexpr MethodInfo kLeapfrogMidpoint = {
     .method = Method::kLeapfrogMidpoint,
     .name = "leapfrog_midpoint",
-    .citation = "Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, II.9 "
-                "(explicit midpoint rule, Gragg 1965)",
+    .citation =
+        "Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, II.9 "
+        "(explicit midpoint rule, Gragg 1965)",
     .order = 2,
     .error_order = 1,
     .dense_order = 2,

@@ -295,11 +295,11 @@ class OneEvaluationReplay final : public StepReplay {
   const double* d_t_ = nullptr;
   const double* d_h_ = nullptr;
   const double* d_y_ = nullptr;
-  std::vector<double> point_, own_u_;               // [n]
-  std::vector<double> d_u_, d_point_;               // [n][W]
-  std::vector<double> c_u_, c_point_;               // [n][W]
-  std::vector<double> c_start_;                     // [carried][n][W]
-  std::vector<double> c_param_;                     // [m][W]
+  std::vector<double> point_, own_u_;  // [n]
+  std::vector<double> d_u_, d_point_;  // [n][W]
+  std::vector<double> c_u_, c_point_;  // [n][W]
+  std::vector<double> c_start_;        // [carried][n][W]
+  std::vector<double> c_param_;        // [m][W]
   std::vector<double> scratch_;
   int64_t evaluations_ = 0, jvp_evaluations_ = 0, vjp_evaluations_ = 0;
 };

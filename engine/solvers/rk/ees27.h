@@ -23,8 +23,8 @@ struct Ees27 {
       {(-4 + kRoot) / 24, (4 + kRoot) / 8},
       {(-176 + 145 * kRoot) / 168, 3 * (8 - 5 * kRoot) / 56, 3 * (3 - kRoot) / 7},
       {(5 - 3 * kRoot) / 14, (3 + kRoot) / 14, 3 * (2 * kRoot - 1) / 14, (9 - 4 * kRoot) / 14}};
-  static constexpr double kC[5] = {0, kA[1][0], kA[2][0] + kA[2][1],
-                                   kA[3][0] + kA[3][1] + kA[3][2], 1};
+  static constexpr double kC[5] = {0, kA[1][0], kA[2][0] + kA[2][1], kA[3][0] + kA[3][1] + kA[3][2],
+                                   1};
   static constexpr double kB[4] = {kA[4][0], kA[4][1], kA[4][2], kA[4][3]};
   static constexpr double kE[4] = {kB[0] - 1, kB[1], kB[2], kB[3]};
   static constexpr auto kDense = HermiteDense<4, 5>(kB, 4);

@@ -70,7 +70,8 @@ TEST_P(DenseStatesTest, HasTheBitsOfTheSolve) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, DenseStatesTest,
-                         ::testing::ValuesIn(RungeKuttaMethods().begin(), RungeKuttaMethods().end()),
+                         ::testing::ValuesIn(RungeKuttaMethods().begin(),
+                                             RungeKuttaMethods().end()),
                          [](const auto& info) {
                            return std::string(GetMethodInfo(info.param).name);
                          });

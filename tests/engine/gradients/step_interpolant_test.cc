@@ -39,7 +39,8 @@ TEST_P(StepInterpolantTest, MatchesTheStepper) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, StepInterpolantTest,
-                         ::testing::ValuesIn(RungeKuttaMethods().begin(), RungeKuttaMethods().end()),
+                         ::testing::ValuesIn(RungeKuttaMethods().begin(),
+                                             RungeKuttaMethods().end()),
                          [](const auto& info) {
                            return std::string(GetMethodInfo(info.param).name);
                          });

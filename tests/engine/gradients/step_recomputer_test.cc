@@ -45,11 +45,9 @@ TEST_P(EveryMethod, StepsHaveTheirBitsAgain) {
   EXPECT_GE((*recomputer)->rhs_evaluations(), steps);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, EveryMethod,
-                         ::testing::ValuesIn(RungeKuttaMethods().begin(), RungeKuttaMethods().end()),
-                         [](const auto& info) {
-                           return std::string(GetMethodInfo(info.param).name);
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, EveryMethod, ::testing::ValuesIn(RungeKuttaMethods().begin(), RungeKuttaMethods().end()),
+    [](const auto& info) { return std::string(GetMethodInfo(info.param).name); });
 
 TEST(StepRecomputerTest, StopsWhenCancelled) {
   const MixedProblem mixed;

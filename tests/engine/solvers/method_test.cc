@@ -301,8 +301,7 @@ INSTANTIATE_TEST_SUITE_P(All, MethodTest, testing::ValuesIn(kMethods),
 TEST(AllMethods, AreAllInTheSuite) {
   EXPECT_EQ(RungeKuttaMethods().size(), std::size(kMethods));
   for (const MethodClaims& claims : kMethods) {
-    EXPECT_EQ(
-        std::count(RungeKuttaMethods().begin(), RungeKuttaMethods().end(), claims.method), 1);
+    EXPECT_EQ(std::count(RungeKuttaMethods().begin(), RungeKuttaMethods().end(), claims.method), 1);
   }
 }
 
