@@ -43,6 +43,9 @@ GradientOptions OptionsFor(const GradientOptions& common, GradientMethod method)
     adjoint.backward_atol.reset();
     adjoint.seminorm = false;
   }
+  if (method == GradientMethod::kGauss || method == GradientMethod::kQuadrature) {
+    adjoint.seminorm = false;
+  }
   if ((family != GradientFamily::kContinuousAdjoint || method == GradientMethod::kBacksolve) &&
       method != GradientMethod::kReversible) {
     adjoint.checkpoint_every = 0;

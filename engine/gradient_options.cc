@@ -134,6 +134,10 @@ absl::Status CheckGradientOptions(const GradientOptions& gradient, GradientMetho
            method != GradientMethod::kReversible,
        "reversible, gauss, interpolating or quadrature"},
       {"backward", backward && !continuous, "gauss, interpolating, quadrature or backsolve"},
+      {"backward.seminorm",
+       adjoint.seminorm &&
+           (method == GradientMethod::kGauss || method == GradientMethod::kQuadrature),
+       "interpolating or backsolve, whose step control sees the parameter integral"},
       {"difference", differences && family != GradientFamily::kDifference,
        "finite_difference or complex_step"},
   };

@@ -40,7 +40,8 @@ absl::Status Recorder::Accept(const StepRecord& step, const double* y_new,
   if (recording_.bytes() + more > max_bytes_) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the recorded trajectory passes ", max_bytes_, " bytes at t = ", step.t, ", step ",
-        recording_.num_steps(), "; use a looser tolerance, a shorter span, or the forward method"));
+        recording_.num_steps(),
+        "; raise the memory budget, or use checkpointed, which keeps few of the steps"));
   }
   recording_.times.push_back(step.t_next);
   recording_.states.insert(recording_.states.end(), y_new, y_new + n);

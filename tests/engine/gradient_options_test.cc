@@ -61,8 +61,15 @@ TEST(CheckGradientOptions, RefusesWhatDoesNotFit) {
               g.adjoint.backward_rtol = 1e-6;
             }),
             "gradient.backward");
+  EXPECT_EQ(field([](GradientOptions& g) {
+              g.method = GradientMethod::kGauss;
+              g.adjoint.seminorm = true;
+            }),
+            "gradient.backward.seminorm");
   EXPECT_EQ(field([](GradientOptions& g) { g.method = GradientMethod::kBacksolve; }),
             "gradient.backward.rtol");
+  EXPECT_EQ(field([](GradientOptions& g) { g.method = GradientMethod::kReversible; }),
+            "gradient.method");
   EXPECT_EQ(field([](GradientOptions& g) {
               g.method = GradientMethod::kForward;
               g.difference.step = 1e-3;
