@@ -1,0 +1,75 @@
+// What can be done as a job: one runner for each kind of request.
+#ifndef COSTATE_SERVER_JOBS_RUNNER_H_
+#define COSTATE_SERVER_JOBS_RUNNER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "costate/v1/job.pb.h"
+#include "engine/base/cancellation.h"
+#include "engine/base/workers.h"
+#include "server/jobs/job_store.h"
+
+namespace costate {
+class Environment;
+}
+
+namespace costate::jobs {
+
+// How a job is cut into tasks, and what it will take.
+struct JobPlan {
+  int64_t num_tasks = 1;
+  bool last_task_waits = false;
+  double cost = 0;  // element operations of all tasks, estimated
+};
+
+// What a task sees of its surroundings while it runs. Lives until it returns.
+class TaskContext {
+ public:
+  virtual ~TaskContext() = default;
+  virtual Environment& environment() = 0;
+  virtual const Cancellation& cancellation() const = 0;
+  virtual Workers& workers() = 0;
+  virtual int64_t task() const = 0;
+  virtual int64_t num_tasks() const = 0;
+  // State of the newest good checkpoint; unset for a task that begins.
+  virtual const std::optional<std::string>& restored() const = 0;
+  // Results of the tasks before, for a last task that waits.
+  virtual absl::StatusOr<std::vector<TaskResult>> results() = 0;
+  // To be called often: stores `state()` if the last checkpoint is old enough, and the newest
+  // progress with it. An error (the lease is gone, or work has to stop) ends the task; it is
+  // returned as it is.
+  virtual absl::Status Checkpoint(const std::function<std::string()>& state) = 0;
+  // Progress for those who watch; coalesced, so that the newest wins. `ended` ones are all kept.
+  virtual void Report(const v1::FitProgress& progress, bool ended) = 0;
+};
+
+// Thread-safety: all members may be called from any thread.
+class JobRunner {
+ public:
+  virtual ~JobRunner() = default;
+  // Checks the whole request, before anything is stored. Errors have field paths of JobSpec.
+  virtual absl::StatusOr<JobPlan> Plan(Environment& environment, const v1::JobSpec& spec,
+                                       const Cancellation& cancellation) = 0;
+  // Carries out one task; returns its result as bytes. Errors: those of the cancellation, when it
+  // has fired; ABORTED when the lease is gone; others fail the job. The same bytes however often
+  // it was interrupted.
+  virtual absl::StatusOr<std::string> Run(TaskContext& task, const v1::JobSpec& spec) = 0;
+  // The results of all tasks as what the client sees.
+  virtual absl::Status FillResult(const v1::JobSpec& spec, std::vector<TaskResult> results,
+                                  v1::JobResult* result) = 0;
+};
+
+// Null if the spec has no request. Lives as long as the process.
+JobRunner* RunnerOf(const v1::JobSpec& spec);
+
+}  // namespace costate::jobs
+
+#endif  // COSTATE_SERVER_JOBS_RUNNER_H_
