@@ -32,6 +32,25 @@ inline constexpr int64_t kMaxOperands = 10'000;  // of one instruction
 inline constexpr int64_t kMaxPageSize = 1000;
 inline constexpr int64_t kDefaultPageSize = 100;
 
+// Counts in one fit.
+inline constexpr int64_t kMaxFitStarts = 100'000;
+inline constexpr int64_t kMaxFitConditions = 10'000;
+inline constexpr int64_t kMaxFitSeries = 100'000;
+inline constexpr int64_t kMaxFitPoints = 5'000'000;  // times of all series
+inline constexpr int64_t kMaxFitFree = 100'000;      // named, and elements they stand for
+inline constexpr int64_t kMaxFitIterations = 100'000'000;
+inline constexpr int64_t kMaxProfilePoints = 100'000;  // to each side
+inline constexpr int64_t kMaxProfiles = 10'000;
+
+// Jobs.
+inline constexpr int64_t kMaxIdempotencyKeyCharacters = 128;
+inline constexpr int64_t kMaxDisplayNameBytes = 256;
+inline constexpr int32_t kMaxJobPriority = 100;  // and -100
+inline constexpr absl::Duration kDefaultJobRetention = absl::Hours(24 * 30);
+inline constexpr absl::Duration kMaxJobRetention = absl::Hours(24 * 3650);
+inline constexpr int64_t kDefaultMaxQueuedJobs = 1'000'000;
+inline constexpr int64_t kMaxWatches = 256;  // open WatchJob calls
+
 // Checkpoints on disk of all gradients together, where there is a scratch directory.
 inline constexpr int64_t kDefaultMaxDiskBytes = int64_t{16} << 30;
 

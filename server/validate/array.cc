@@ -73,6 +73,10 @@ int64_t NumElements(const v1::Array& array) {
   return static_cast<int64_t>(array.data().size() / sizeof(double));
 }
 
+double ElementAt(const v1::Array& array, int64_t i) {
+  return std::bit_cast<double>(BitsAt(array, i));
+}
+
 absl::Status ValidateArray(const std::string& field, const v1::Array& array, Elements elements) {
   static_assert(std::endian::native == std::endian::little, "the wire is little-endian");
   if (!array.data().empty() && array.values_size() > 0) {

@@ -28,6 +28,9 @@ absl::Status ValidateVector(const std::string& field, const v1::Array& array, El
 // Elements of the data part. O(1); for any array.
 int64_t NumElements(const v1::Array& array);
 
+// Element `i` of the data part.
+double ElementAt(const v1::Array& array, int64_t i);
+
 // INVALID_ARGUMENT with "<field>: got <count> entries, at most <max> are allowed".
 absl::Status ValidateCount(const std::string& field, int64_t count, int64_t max);
 

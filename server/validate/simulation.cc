@@ -36,23 +36,6 @@ absl::Status ValidateTimes(const std::string& field,
   return absl::OkStatus();
 }
 
-absl::Status ValidateNamedArrays(const std::string& field,
-                                 const google::protobuf::RepeatedPtrField<v1::NamedArray>& arrays) {
-  RETURN_IF_ERROR(ValidateCount(field, arrays.size(), limits::kMaxNamedArrays));
-  for (int i = 0; i < arrays.size(); ++i) {
-    const std::string path = absl::StrCat(field, "[", i, "]");
-    const int64_t length = static_cast<int64_t>(arrays[i].name().size());
-    if (length == 0) return Missing(path + ".name");
-    if (length > limits::kMaxIdentifierBytes) {
-      return FieldError(path + ".name", absl::StrCat(length, " bytes"),
-                        absl::StrCat("at most ", limits::kMaxIdentifierBytes));
-    }
-    if (!arrays[i].has_array()) return Missing(path + ".array");
-    RETURN_IF_ERROR(ValidateArray(path + ".array", arrays[i].array(), Elements::kFinite));
-  }
-  return absl::OkStatus();
-}
-
 // A number the client may leave out, with the range it must keep to.
 struct Range {
   const char* name;
@@ -170,6 +153,23 @@ absl::Status ValidatePositiveDuration(const std::string& field,
   }
   return FieldError(field, absl::StrCat(duration.seconds(), " s, ", duration.nanos(), " ns"),
                     "a duration > 0");
+}
+
+absl::Status ValidateNamedArrays(const std::string& field,
+                                 const google::protobuf::RepeatedPtrField<v1::NamedArray>& arrays) {
+  RETURN_IF_ERROR(ValidateCount(field, arrays.size(), limits::kMaxNamedArrays));
+  for (int i = 0; i < arrays.size(); ++i) {
+    const std::string path = absl::StrCat(field, "[", i, "]");
+    const int64_t length = static_cast<int64_t>(arrays[i].name().size());
+    if (length == 0) return Missing(path + ".name");
+    if (length > limits::kMaxIdentifierBytes) {
+      return FieldError(path + ".name", absl::StrCat(length, " bytes"),
+                        absl::StrCat("at most ", limits::kMaxIdentifierBytes));
+    }
+    if (!arrays[i].has_array()) return Missing(path + ".array");
+    RETURN_IF_ERROR(ValidateArray(path + ".array", arrays[i].array(), Elements::kFinite));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ValidateSolveOptions(const std::string& field, const v1::SolveOptions& options) {

@@ -14,6 +14,10 @@ namespace costate {
 absl::Status ValidateSimulation(const std::string& field, const v1::Simulation& simulation);
 absl::Status ValidateSolveOptions(const std::string& field, const v1::SolveOptions& options);
 
+// Names and finite values.
+absl::Status ValidateNamedArrays(const std::string& field,
+                                 const google::protobuf::RepeatedPtrField<v1::NamedArray>& arrays);
+
 absl::Status ValidatePositiveDuration(const std::string& field,
                                       const google::protobuf::Duration& duration);
 
