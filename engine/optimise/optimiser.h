@@ -47,6 +47,8 @@ struct Answer {
   // are the residuals and value = s's / 2 + constant; for other noise J'J is the Fisher information
   // and s the scores that go with it.
   std::vector<double> jacobian = {};
+  // One sentence where value is not finite: why. Optimisers do not look at it.
+  std::string detail = {};
 };
 
 enum class Algorithm { kLevenbergMarquardt, kLbfgsb, kAdam, kAdamW, kNlopt };
@@ -91,8 +93,8 @@ enum class Outcome {
 
 struct Progress {
   Outcome outcome = Outcome::kRunning;
-  std::string detail;      // one sentence, once ended: which test ended it, with its figure
-  int64_t iteration = 0;   // accepted and rejected steps alike
+  std::string detail;     // one sentence, once ended: which test ended it, with its figure
+  int64_t iteration = 0;  // accepted and rejected steps alike
   int64_t evaluations = 0;
   std::vector<double> best;  // [q]; the start until something finite is found
   double value = std::numeric_limits<double>::infinity();  // at best

@@ -3,9 +3,11 @@
 #ifndef COSTATE_ENGINE_OPTIMISE_STATE_BYTES_H_
 #define COSTATE_ENGINE_OPTIMISE_STATE_BYTES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -39,6 +41,8 @@ class StateReader {
   bool at_end() const { return bytes_.empty(); }
 
  private:
+  int64_t Length(size_t size);
+
   std::string_view bytes_;
   bool ok_ = true;
 };
