@@ -34,4 +34,21 @@ absl::StatusOr<std::unique_ptr<Evaluator>> MakeEvaluator(const EvaluatorOptions&
   return compiling;
 }
 
+EvaluatorStats StatsOf(const Evaluator& evaluator) {
+  EvaluatorStats stats;
+#ifdef COSTATE_HAS_JIT
+  if (const auto* compiler = dynamic_cast<const Compiler*>(&evaluator); compiler != nullptr) {
+    const CompilerStats compiled = compiler->stats();
+    stats.compiled = compiled.compiled;
+    stats.memory_hits = compiled.memory_hits;
+    stats.disk_hits = compiled.disk_hits;
+    stats.code_bytes = compiled.code_bytes;
+    stats.compile_time = compiled.compile_time;
+  }
+#else
+  static_cast<void>(evaluator);
+#endif
+  return stats;
+}
+
 }  // namespace costate

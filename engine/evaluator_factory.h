@@ -6,10 +6,12 @@
 #ifndef COSTATE_ENGINE_EVALUATOR_FACTORY_H_
 #define COSTATE_ENGINE_EVALUATOR_FACTORY_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "engine/model/evaluator.h"
 
 namespace costate {
@@ -26,6 +28,19 @@ struct EvaluatorOptions {
 };
 
 absl::StatusOr<std::unique_ptr<Evaluator>> MakeEvaluator(const EvaluatorOptions& options);
+
+// What building kernels took so far. A kernel that is not in memory is looked for on disk, where
+// there is a cache, and else compiled.
+struct EvaluatorStats {
+  int64_t compiled = 0;
+  int64_t memory_hits = 0;  // requests that waited for another one's kernel included
+  int64_t disk_hits = 0;
+  int64_t code_bytes = 0;  // in memory
+  absl::Duration compile_time;
+};
+
+// Zeros for the interpreter, which builds nothing.
+EvaluatorStats StatsOf(const Evaluator& evaluator);
 
 }  // namespace costate
 

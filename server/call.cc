@@ -30,6 +30,18 @@ auto WithinMemory(const Step& step) -> decltype(step()) {
 
 }  // namespace
 
+EngineWork& EngineWork::operator+=(const EngineWork& other) {
+  const auto add = [](const Pass& from, Pass* to) {
+    to->accepted_steps += from.accepted_steps;
+    to->rejected_steps += from.rejected_steps;
+    to->rhs_evaluations += from.rhs_evaluations;
+  };
+  add(other.forward, &forward);
+  add(other.backward, &backward);
+  for (size_t i = 0; i < gradients.size(); ++i) gradients[i] += other.gradients[i];
+  return *this;
+}
+
 absl::Status CancellationStatus(Cancellation::Reason reason) {
   switch (reason) {
     case Cancellation::Reason::kNone:
@@ -131,7 +143,9 @@ void Call::Submit(TaskClass task_class, double cost, ComputePool::Slot* from,
       const std::lock_guard<std::mutex> lock(self->mutex_);
       self->ticket_ = 0;
     }
-    self->record_.queue += Since(self->queued_at_);
+    const absl::Duration waited = Since(self->queued_at_);
+    self->record_.queue += waited;
+    self->environment_.metrics().RecordQueueDelay(self->task_class_, waited);
     self->slot_ = &slot;
     step();
   };

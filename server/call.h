@@ -3,6 +3,7 @@
 #ifndef COSTATE_SERVER_CALL_H_
 #define COSTATE_SERVER_CALL_H_
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "engine/base/cancellation.h"
+#include "engine/engine.h"
 #include "server/compute_pool.h"
 #include "server/deadline_timer.h"
 #include "server/memory_budget.h"
@@ -24,12 +26,31 @@ namespace costate {
 
 class Environment;
 
+inline constexpr size_t kNumGradientMethods = static_cast<size_t>(GradientMethod::kComplexStep) + 1;
+
+// What the engine did, all trajectories of a call together.
+struct EngineWork {
+  // One direction of time: the solves, or the passes back of adjoint methods.
+  struct Pass {
+    int64_t accepted_steps = 0;
+    int64_t rejected_steps = 0;
+    int64_t rhs_evaluations = 0;
+  };
+  Pass forward;
+  Pass backward;
+  // Gradients of one functional along one trajectory, by method.
+  std::array<int64_t, kNumGradientMethods> gradients = {};
+
+  EngineWork& operator+=(const EngineWork& other);
+};
+
 // Where the time of a call went, and what the access log says of it. Written by the thread that
 // works on the call.
 struct CallRecord {
   absl::Duration queue;
   absl::Duration compile;
   absl::Duration engine;
+  EngineWork work;
   double cost = 0;
   std::string model;  // resource name
   int64_t request_bytes = 0;

@@ -56,13 +56,13 @@ absl::StatusOr<uint64_t> ComputePool::Submit(Task task, Slot* from) {
   bytes_ -= passed_on;
   if (absl::Status status = Admit(task); !status.ok()) {
     bytes_ += passed_on;
-    ++refused_;
+    ++refused_[static_cast<size_t>(task.task_class)];
     return status;
   }
   if (from != nullptr) from->bytes_ = 0;
-  ++admitted_;
   const uint64_t ticket = next_ticket_++;
   const TaskClass task_class = task.task_class;
+  ++admitted_[static_cast<size_t>(task_class)];
   bytes_ += task.bytes;
   queued_cost_[static_cast<size_t>(task_class)] += task.cost;
   queue(task_class).push_back({ticket, std::move(task)});
@@ -92,10 +92,10 @@ ComputePool::Stats ComputePool::stats() const {
   for (size_t i = 0; i < queues_.size(); ++i) {
     stats.queued[i] = static_cast<int64_t>(queues_[i].size());
     stats.running[i] = running_[i];
+    stats.admitted[i] = admitted_[i];
+    stats.refused[i] = refused_[i];
   }
   stats.bytes = bytes_;
-  stats.admitted = admitted_;
-  stats.refused = refused_;
   return stats;
 }
 

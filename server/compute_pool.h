@@ -81,8 +81,8 @@ class ComputePool {
     int64_t queued[2] = {0, 0};   // by class
     int64_t running[2] = {0, 0};  // likewise, paused ones left out
     int64_t bytes = 0;
-    int64_t admitted = 0;  // since the start
-    int64_t refused = 0;   // likewise
+    int64_t admitted[2] = {0, 0};  // by class, since the start
+    int64_t refused[2] = {0, 0};   // likewise
   };
 
   explicit ComputePool(const ComputePoolOptions& options);
@@ -134,8 +134,8 @@ class ComputePool {
   std::list<Slot> slots_;                   // of tasks that have started
   std::array<DelayModel, 2> delay_models_;  // by the class tasks were submitted in
   int64_t bytes_ = 0;
-  int64_t admitted_ = 0;
-  int64_t refused_ = 0;
+  std::array<int64_t, 2> admitted_ = {0, 0};
+  std::array<int64_t, 2> refused_ = {0, 0};
   uint64_t next_ticket_ = 1;
   size_t idle_workers_ = 0;
   bool stopping_ = false;

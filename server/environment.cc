@@ -57,4 +57,18 @@ Environment::Environment(const EnvironmentOptions& options, Log& log,
                    memory_, timer_),
       pool_(std::make_unique<ComputePool>(options.pool)) {}
 
+std::optional<JobGauges> Environment::job_gauges() const {
+  std::function<JobGauges()> source;
+  {
+    const std::lock_guard<std::mutex> lock(job_gauges_mutex_);
+    source = job_gauges_;
+  }
+  return source == nullptr ? std::nullopt : std::optional<JobGauges>(source());
+}
+
+void Environment::SetJobGauges(std::function<JobGauges()> source) {
+  const std::lock_guard<std::mutex> lock(job_gauges_mutex_);
+  job_gauges_ = std::move(source);
+}
+
 }  // namespace costate

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -19,6 +21,7 @@
 #include "server/limits.h"
 #include "server/log.h"
 #include "server/memory_budget.h"
+#include "server/metrics.h"
 #include "server/model_registry.h"
 
 namespace costate {
@@ -56,6 +59,10 @@ class Environment {
   KeptSolves& kept_solves() { return kept_solves_; }
   ActiveCalls& active_calls() { return active_calls_; }
   Log& log() { return log_; }
+  Metrics& metrics() { return metrics_; }
+  // What the store of jobs says, asked at every scrape; unset until there is one.
+  std::optional<JobGauges> job_gauges() const;
+  void SetJobGauges(std::function<JobGauges()> source);
   std::atomic<int64_t>& open_streams() { return open_streams_; }
   absl::Time now() const { return now_(); }
   const EnvironmentOptions& options() const { return options_; }
@@ -67,6 +74,9 @@ class Environment {
   const EnvironmentOptions options_;
   Log& log_;
   const std::function<absl::Time()> now_;
+  Metrics metrics_;  // before all that is counted
+  mutable std::mutex job_gauges_mutex_;
+  std::function<JobGauges()> job_gauges_;  // guarded by the mutex
   std::unique_ptr<Engine> engine_;
   ModelRegistry models_;
   MemoryBudget memory_;     // before the calls, which hold parts of it

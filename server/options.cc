@@ -128,6 +128,17 @@ const std::vector<Flag>& Flags() {
        }},
       {"port-file", "PATH", "write the bound port there once the server listens",
        Text(&CommandLine::port_file)},
+      {"metrics-address", "HOST:PORT",
+       "serve /metrics, /healthz and /readyz over HTTP there; port 0 takes a free one (off)",
+       [](const std::string& text, CommandLine* line) {
+         line->server.metrics.address = text;
+         return absl::OkStatus();
+       }},
+      {"allow-remote-metrics", "", "let that address be one beyond loopback, without TLS",
+       [](const std::string& text, CommandLine* line) {
+         line->server.metrics.allow_remote = text == "true";
+         return absl::OkStatus();
+       }},
       {"threads", "N", "compute threads, at least 2 (the number of processors)", SetThreads},
       {"interactive-threads", "N", "of them, reserved for small calls (a quarter, at least 1)",
        SetInteractiveThreads},

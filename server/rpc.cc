@@ -41,7 +41,7 @@ class Refusal : public Reactor {
     this->Finish(FinalStatus(status_, context));
   }
   void OnDone() override {
-    LogAccess(environment_, options_, status_, CallRecord{}, arrival_);
+    RecordAccess(environment_, options_, status_, CallRecord{}, arrival_);
     delete this;
   }
 
@@ -122,9 +122,10 @@ grpc::Status FinalStatus(const absl::Status& status, grpc::CallbackServerContext
   return ToGrpcStatus(status);
 }
 
-void LogAccess(Environment& environment, const CallOptions& options, const absl::Status& status,
-               const CallRecord& record, ComputePool::TimePoint arrival) {
+void RecordAccess(Environment& environment, const CallOptions& options, const absl::Status& status,
+                  const CallRecord& record, ComputePool::TimePoint arrival) {
   const absl::Duration total = absl::FromChrono(std::chrono::steady_clock::now() - arrival);
+  environment.metrics().RecordCall(options.method, status.code(), total, record);
   environment.log().Write(LogLevel::kInfo, "rpc",
                           {{"method", options.method},
                            {"code", absl::StatusCodeToString(status.code())},
@@ -133,6 +134,9 @@ void LogAccess(Environment& environment, const CallOptions& options, const absl:
                            {"queue_ms", Milliseconds(record.queue)},
                            {"compile_ms", Milliseconds(record.compile)},
                            {"engine_ms", Milliseconds(record.engine)},
+                           {"accepted_steps", record.work.forward.accepted_steps},
+                           {"rejected_steps", record.work.forward.rejected_steps},
+                           {"rhs_evaluations", record.work.forward.rhs_evaluations},
                            {"cost", record.cost},
                            {"model", record.model},
                            {"request_bytes", record.request_bytes},

@@ -64,9 +64,9 @@ Cancellation::Reason ReasonOfCancel(const grpc::CallbackServerContext& context);
 // Adds trailers that go with the status, and gives it in gRPC's form.
 grpc::Status FinalStatus(const absl::Status& status, grpc::CallbackServerContext* context);
 
-// One line per RPC.
-void LogAccess(Environment& environment, const CallOptions& options, const absl::Status& status,
-               const CallRecord& record, ComputePool::TimePoint arrival);
+// Every call that has ended, once: one line of the access log, and the metrics of the same figures.
+void RecordAccess(Environment& environment, const CallOptions& options, const absl::Status& status,
+                  const CallRecord& record, ComputePool::TimePoint arrival);
 
 template <typename Request, typename Response>
 class UnaryCall : public grpc::ServerUnaryReactor {
@@ -94,7 +94,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   void OnCancel() override { call_->Cancel(ReasonOfCancel(*context_)); }
 
   void OnDone() override {
-    LogAccess(environment_, call_->options(), status_, record_, arrival_);
+    RecordAccess(environment_, call_->options(), status_, record_, arrival_);
     delete this;
   }
 
@@ -201,7 +201,7 @@ class StreamCall : public StreamWriter, public ResponseStream<Response> {
   bool busy() const override { return IsWriting(); }
 
   void OnDone() override {
-    LogAccess(environment_, call().options(), status_, record_, arrival_);
+    RecordAccess(environment_, call().options(), status_, record_, arrival_);
     delete this;
   }
 

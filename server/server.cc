@@ -313,6 +313,7 @@ class GrpcServer final : public Server {
              &models_, &solves_, &gradients_, &stability_, &jobs_, &info_}) {
       builder.RegisterService(service);
     }
+    AddMethodsToMetrics();
     server_ = builder.BuildAndStart();
     if (server_ == nullptr) {
       return absl::UnavailableError(
@@ -322,7 +323,16 @@ class GrpcServer final : public Server {
     return absl::OkStatus();
   }
 
+  absl::Status ServeMetrics(const MetricsEndpointOptions& options) {
+    if (options.address.empty()) return absl::OkStatus();
+    ASSIGN_OR_RETURN(metrics_, StartMetricsEndpoint(options, *environment_));
+    log_.Write(LogLevel::kInfo, "metrics_listening",
+               {{"address", options.address}, {"port", metrics_->port()}});
+    return absl::OkStatus();
+  }
+
   int port() const override { return port_ == 1 ? 0 : port_; }  // 1 stands for a unix socket
+  int metrics_port() const override { return metrics_ == nullptr ? 0 : metrics_->port(); }
   Environment& environment() override { return *environment_; }
 
   void Drain(absl::Duration grace) override {
@@ -345,6 +355,20 @@ class GrpcServer final : public Server {
   }
 
  private:
+  // Every method of the package, called or not.
+  void AddMethodsToMetrics() {
+    const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+    for (const char* name :
+         {v1::ModelService::service_full_name(), v1::SolveService::service_full_name(),
+          v1::GradientService::service_full_name(), v1::StabilityService::service_full_name(),
+          v1::JobService::service_full_name(), v1::ServerService::service_full_name()}) {
+      const google::protobuf::ServiceDescriptor* service = pool->FindServiceByName(name);
+      for (int i = 0; service != nullptr && i < service->method_count(); ++i) {
+        environment_->metrics().AddMethod(absl::StrCat(name, "/", service->method(i)->name()));
+      }
+    }
+  }
+
   std::unique_ptr<Environment> environment_;
   Log& log_;
   ModelServiceImpl models_{*environment_};
@@ -356,6 +380,7 @@ class GrpcServer final : public Server {
   int port_ = 0;
   std::atomic<bool> drained_{false};
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<HttpListener> metrics_;  // until the drain is over, too
 };
 
 std::string ReadFile(const std::string& path) {
@@ -393,10 +418,12 @@ absl::Status ValidateAddress(const ServerOptions& options) {
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options, Log& log) {
   RETURN_IF_ERROR(ValidateAddress(options));
   RETURN_IF_ERROR(ValidateTls(options.tls));
+  RETURN_IF_ERROR(ValidateMetricsEndpoint(options.metrics));
   ASSIGN_OR_RETURN(std::unique_ptr<Environment> environment,
                    Environment::Create(options.environment, log));
   auto server = std::make_unique<GrpcServer>(std::move(environment), log);
   RETURN_IF_ERROR(server->Listen(options));
+  RETURN_IF_ERROR(server->ServeMetrics(options.metrics));
   log.Write(LogLevel::kInfo, "listening",
             {{"address", options.address},
              {"port", server->port()},

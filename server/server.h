@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "server/environment.h"
 #include "server/log.h"
+#include "server/metrics_endpoint.h"
 
 namespace costate {
 
@@ -28,6 +29,7 @@ struct ServerOptions {
   std::string address = "localhost:4310";  // "host:port", port 0 for any; or "unix:path"
   TlsOptions tls;
   bool allow_insecure = false;  // serve without TLS beyond loopback
+  MetricsEndpointOptions metrics;
   EnvironmentOptions environment;
 };
 
@@ -44,7 +46,8 @@ class Server {
 
   virtual ~Server() = default;  // drains without grace
 
-  virtual int port() const = 0;  // 0 for a unix socket
+  virtual int port() const = 0;          // 0 for a unix socket
+  virtual int metrics_port() const = 0;  // 0 without an endpoint
   virtual Environment& environment() = 0;
 
   // Health turns NOT_SERVING, new calls are refused with UNAVAILABLE, running ones may go on for

@@ -1,7 +1,5 @@
 #include "server/handlers/gradient_answer.h"
 
-#include <algorithm>
-
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/string_view.h"
 
@@ -25,14 +23,9 @@ int64_t CountColumns(const ModelIr& ir, const std::vector<std::string>& wrt) {
 absl::Status AnswerGradient(CallContext& call, const GradientResult& result,
                             const ModelInWords& words, const WantedParts& wanted,
                             v1::ComputeGradientResponse* response) {
-  const bool ended = std::any_of(result.trajectories.begin(), result.trajectories.end(),
-                                 [](const GradientResult::PerTrajectory& trajectory) {
-                                   return EndedByCancellation(trajectory.termination);
-                                 });
-  RETURN_IF_ERROR(EndOfCall(call, ended));
   GradientResultToProto(result, words, wanted, response);
   response->set_model(words.model.resource_name());
-  TimingToProto(result.timing, call, response->mutable_timing());
+  TimingToProto(call, response->mutable_timing());
   return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()), kFewerTrajectories);
 }
 

@@ -25,21 +25,19 @@ int64_t CountColumns(const ModelIr& ir, const std::vector<std::string>& wrt);
 inline constexpr char kFewerTrajectories[] =
     "use fewer trajectories or columns at once, or leave out saved values and reports";
 
-// `gradient_options` of `response` holds those that were asked for.
+// `gradient_options` of `response` holds those that were asked for. After EndOfEngine.
 absl::Status AnswerGradient(CallContext& call, const GradientResult& result,
                             const ModelInWords& words, const WantedParts& wanted,
                             v1::ComputeGradientResponse* response);
 
-// A result of one trajectory goes into an answer of its own kind.
+// A result of one trajectory goes into an answer of its own kind. After EndOfEngine.
 template <typename Result, typename Response>
-absl::Status Answer(CallContext& call, absl::StatusOr<Result> result, const Termination& end,
-                    const ModelInWords& words,
+absl::Status Answer(CallContext& call, const Result& result, const ModelInWords& words,
                     void (*convert)(const Result&, const ModelInWords&, Response*),
                     Response* response) {
-  RETURN_IF_ERROR(EndOfCall(call, EndedByCancellation(end)));
-  convert(*result, words, response);
+  convert(result, words, response);
   response->set_model(words.model.resource_name());
-  TimingToProto(result->timing, call, response->mutable_timing());
+  TimingToProto(call, response->mutable_timing());
   return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
                          "save fewer times or ask for fewer columns at once");
 }

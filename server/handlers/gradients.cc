@@ -113,6 +113,7 @@ absl::Status FinishGradient(CallContext& call, const Prepared<GradientRequest>& 
   absl::StatusOr<GradientResult> result =
       call.environment.engine().Differentiate(prepared.request, &call.cancellation);
   if (!result.ok()) return InRequestWords(result.status());
+  RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
   EchoOptions(request.gradient(), response->mutable_gradient_options());
   const GradientOptions& options = prepared.request.gradient;
   if (options.report.wanted && result->resolution.batched) {
@@ -174,10 +175,9 @@ absl::StatusOr<Work> ComputeVjp(CallContext& call, const v1::ComputeVjpRequest& 
                 absl::StatusOr<VjpResult> result =
                     call.environment.engine().ComputeVjp(prepared->request, &call.cancellation);
                 if (!result.ok()) return InRequestWords(result.status());
-                const Termination end = result->primal.termination;
+                RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
                 *response->mutable_gradient_options() = request.gradient();
-                return Answer(call, std::move(result), end, prepared->words(), VjpResultToProto,
-                              response);
+                return Answer(call, *result, prepared->words(), VjpResultToProto, response);
               },
               EstimateVjpBytes(prepared->request, prepared->columns)};
 }
@@ -199,9 +199,8 @@ absl::StatusOr<Work> ComputeJvp(CallContext& call, const v1::ComputeJvpRequest& 
                 absl::StatusOr<JvpResult> result =
                     call.environment.engine().ComputeJvp(prepared->request, &call.cancellation);
                 if (!result.ok()) return InRequestWords(result.status());
-                const Termination end = result->termination;
-                return Answer(call, std::move(result), end, prepared->words(), JvpResultToProto,
-                              response);
+                RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
+                return Answer(call, *result, prepared->words(), JvpResultToProto, response);
               },
               EstimateTangentBytes(prepared->request.simulation, prepared->columns, count)};
 }
@@ -219,9 +218,8 @@ absl::StatusOr<Work> ComputeSensitivities(CallContext& call,
         absl::StatusOr<SensitivityResult> result =
             call.environment.engine().ComputeSensitivities(prepared->request, &call.cancellation);
         if (!result.ok()) return InRequestWords(result.status());
-        const Termination end = result->termination;
-        return Answer(call, std::move(result), end, prepared->words(), SensitivityResultToProto,
-                      response);
+        RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
+        return Answer(call, *result, prepared->words(), SensitivityResultToProto, response);
       },
       EstimateTangentBytes(prepared->request.simulation, prepared->columns, prepared->columns)};
 }
@@ -246,9 +244,8 @@ absl::StatusOr<Work> ComputeHvp(CallContext& call, const v1::ComputeHvpRequest& 
                 absl::StatusOr<HvpResult> result =
                     call.environment.engine().ComputeHvp(prepared->request, &call.cancellation);
                 if (!result.ok()) return InRequestWords(result.status());
-                const Termination end = result->primal.termination;
-                return Answer(call, std::move(result), end, prepared->words(), HvpResultToProto,
-                              response);
+                RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
+                return Answer(call, *result, prepared->words(), HvpResultToProto, response);
               },
               EstimateHvpBytes(prepared->request, prepared->columns, count)};
 }
@@ -282,12 +279,8 @@ absl::StatusOr<Work> CheckGradient(CallContext& call, const v1::CheckGradientReq
                 absl::StatusOr<CheckResult> result =
                     call.environment.engine().CheckGradient(*check, &call.cancellation);
                 if (!result.ok()) return InRequestWords(result.status());
-                Termination end;
-                for (const CheckResult::Row& row : result->rows) {
-                  if (EndedByCancellation(row.result.termination)) end = row.result.termination;
-                }
-                return Answer(call, std::move(result), end, prepared->words(), CheckResultToProto,
-                              response);
+                RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
+                return Answer(call, *result, prepared->words(), CheckResultToProto, response);
               },
               EstimateCheckBytes(*check, prepared->columns)};
 }

@@ -70,13 +70,12 @@ absl::Status FinishKeep(CallContext& call, const v1::KeepSolveRequest& request,
       call.environment.engine().Keep(keep, &call.cancellation);
   if (!kept.ok()) return InRequestWords(kept.status());
   entry->solve = *std::move(kept);
+  RETURN_IF_ERROR(EndOfEngine(call, ReportOf(entry->solve->facts())));
   *response->mutable_gradient_options() = request.gradient();
   KeptSolveToProto(*entry->solve, WordsOf(*entry), response);
-  const std::vector<Termination>& ends = entry->solve->facts().terminations;
-  RETURN_IF_ERROR(EndOfCall(call, std::any_of(ends.begin(), ends.end(), EndedByCancellation)));
   v1::SolveResponse* solution = response->mutable_solution();
   solution->set_model(entry->model->model->resource_name());
-  TimingToProto(entry->solve->facts().timing, call, solution->mutable_timing());
+  TimingToProto(call, solution->mutable_timing());
   RETURN_IF_ERROR(CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()), kSaveLess));
   KeepFor(call, request, std::move(entry), response);
   return absl::OkStatus();
@@ -145,6 +144,7 @@ absl::StatusOr<Work> ComputeKeptGradient(CallContext& call,
             entry->solve->Differentiate(loss, &call.cancellation);
         call.environment.kept_solves().Recount(request.kept_solve());
         if (!result.ok()) return result.status();
+        RETURN_IF_ERROR(EndOfEngine(call, WithoutSolve(ReportOf(*result))));
         *response->mutable_gradient_options() = WithoutReport(entry->asked);
         return AnswerGradient(call, *result, WordsOf(*entry),
                               {request.want_saved(), entry->asked.want_time_gradient(), false},
@@ -170,19 +170,19 @@ absl::StatusOr<Work> ComputeKeptVjp(CallContext& call, const v1::ComputeVjpReque
       call,
       8.0 * static_cast<double>(count) * static_cast<double>(entry->solve->facts().num_columns),
       "ask for fewer cotangents or columns at once"));
-  return Work{
-      PullBackCost(*entry, count),
-      [&call, &request, entry, cotangents, response] {
-        ASSIGN_OR_RETURN(const KeptTurn turn, call.environment.kept_solves().TakeTurn(call, entry));
-        absl::StatusOr<VjpResult> result =
-            entry->solve->ComputeVjp(*cotangents, &call.cancellation);
-        call.environment.kept_solves().Recount(request.kept_solve());
-        if (!result.ok()) return result.status();
-        const Termination end = result->primal.termination;
-        *response->mutable_gradient_options() = entry->asked;
-        return Answer(call, std::move(result), end, WordsOf(*entry), VjpResultToProto, response);
-      },
-      EstimateKeptBytes(*entry->solve, count)};
+  return Work{PullBackCost(*entry, count),
+              [&call, &request, entry, cotangents, response] {
+                ASSIGN_OR_RETURN(const KeptTurn turn,
+                                 call.environment.kept_solves().TakeTurn(call, entry));
+                absl::StatusOr<VjpResult> result =
+                    entry->solve->ComputeVjp(*cotangents, &call.cancellation);
+                call.environment.kept_solves().Recount(request.kept_solve());
+                if (!result.ok()) return result.status();
+                RETURN_IF_ERROR(EndOfEngine(call, WithoutSolve(ReportOf(*result))));
+                *response->mutable_gradient_options() = entry->asked;
+                return Answer(call, *result, WordsOf(*entry), VjpResultToProto, response);
+              },
+              EstimateKeptBytes(*entry->solve, count)};
 }
 
 }  // namespace costate

@@ -1,6 +1,5 @@
 #include "server/handlers/solves.h"
 
-#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -68,24 +67,17 @@ absl::StatusOr<SolveResult> RunSolve(CallContext& call, const SolveRequest& solv
   return result;
 }
 
-bool AnyCancelled(const std::vector<Trajectory>& trajectories) {
-  return std::any_of(trajectories.begin(), trajectories.end(), [](const Trajectory& trajectory) {
-    return EndedByCancellation(trajectory.termination);
-  });
-}
-
 absl::Status FinishSolve(CallContext& call, const v1::SolveRequest& request,
                          const Prepared& prepared, v1::SolveResponse* response) {
   absl::StatusOr<SolveResult> result = RunSolve(call, prepared.solve);
   if (!result.ok()) return InRequestWords(result.status());
-  RETURN_IF_ERROR(EndOfCall(call, AnyCancelled(result->trajectories)));
-  const EngineTiming timing = result->timing;
+  RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
   SolveParts parts;
   parts.states = !request.omit_states();
   parts.outputs = !request.omit_outputs();
   SolveResultToProto(*std::move(result), prepared.words(), parts, response);
   response->set_model(prepared.entry->model->resource_name());
-  TimingToProto(timing, call, response->mutable_timing());
+  TimingToProto(call, response->mutable_timing());
   return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
                          "save fewer rows, leave out the grid, or stream the solve");
 }
@@ -98,7 +90,7 @@ absl::Status FinishStream(CallContext& call, const v1::StreamSolveRequest& reque
   absl::StatusOr<SolveResult> result =
       call.environment.engine().Solve(prepared.solve, &call.cancellation, &rows);
   if (!result.ok()) return InRequestWords(result.status());
-  RETURN_IF_ERROR(EndOfCall(call, AnyCancelled(result->trajectories)));
+  RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
   RETURN_IF_ERROR(rows.Flush());
   v1::StreamSolveResponse message;
   v1::StreamSummary* summary = message.mutable_summary();
@@ -110,7 +102,7 @@ absl::Status FinishStream(CallContext& call, const v1::StreamSolveRequest& reque
       GridToProto(trajectory.grid, summary->add_grids());
     }
   }
-  TimingToProto(result->timing, call, summary->mutable_timing());
+  TimingToProto(call, summary->mutable_timing());
   RETURN_IF_ERROR(
       CheckAnswerFits(call, static_cast<double>(message.ByteSizeLong()), "leave out the grid"));
   return stream->Write(message);

@@ -67,10 +67,10 @@ absl::Status FinishAnalysis(CallContext& call, const StabilityRequest& request,
   absl::StatusOr<StabilityResult> result =
       call.environment.engine().AnalyzeStability(request, &call.cancellation);
   if (!result.ok()) return InRequestWords(result.status());
-  RETURN_IF_ERROR(EndOfCall(call, EndedByCancellation(result->termination)));
+  RETURN_IF_ERROR(EndOfEngine(call, ReportOf(*result)));
   StabilityResultToProto(*result, {*entry->model, entry->text}, response);
   response->set_model(entry->model->resource_name());
-  TimingToProto(result->timing, call, response->mutable_timing());
+  TimingToProto(call, response->mutable_timing());
   return CheckAnswerFits(call, static_cast<double>(response->ByteSizeLong()),
                          "ask for fewer points or eigenvalues");
 }

@@ -201,7 +201,8 @@ TEST_F(BusyPool, RefusesPastTheLengthOfTheQueue) {
   const absl::Status status = pool_->Submit(gate_.Task(TaskClass::kBatch)).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_GT(RetryAfter(status), absl::Seconds(1));
-  EXPECT_EQ(pool_->stats().refused, 1);
+  EXPECT_EQ(pool_->stats().refused[1], 1);
+  EXPECT_EQ(pool_->stats().refused[0], 0);
 }
 
 TEST_F(BusyPool, RefusesPastTheBytes) {
