@@ -17,13 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from costate._batch_report import BatchReport
 from costate._derivatives import Gradient, Jvp, Sensitivities, Vjp
+from costate._fit_options import Schedule
+from costate._fit_problem import Condition, Data, Free, Prior
+from costate._fit_result import Estimate, FitResult, FitStart, FittedSeries, FittedTrajectory
 from costate._gradient_options import Backward, Difference, Report
 from costate._hessian import CheckedMethod, GradientCheck, Hvp
+from costate._job import Job
+from costate._jobs import Submit
 from costate._kept import KeptSolve
 from costate._local import LocalServer
 from costate._losses import Expression, Integral, LeastSquares, Linear, Loss, Terminal
 from costate._model import Model, ModelInfo, ParameterInfo
 from costate._options import Controller
+from costate._profile import Profile, ProfileResult
+from costate._progress import Progress
 from costate._report import Check, GradientReport
 from costate._results import GradientStats, SolveStats, Status, Timing
 from costate._server_info import GradientMethodInfo, MethodInfo, ServerInfo
@@ -37,6 +44,10 @@ from costate.errors import (
     DeadlineExceeded,
     InvalidRequest,
     Issue,
+    JobCancelled,
+    JobDead,
+    JobError,
+    JobFailed,
     LimitExceeded,
     ModelError,
     NotFound,
@@ -45,6 +56,7 @@ from costate.errors import (
     ServerError,
     ServerNotFound,
     ServerStartError,
+    StillRunning,
     Unavailable,
     Unimplemented,
     UnknownName,
@@ -67,11 +79,19 @@ __all__ = [
     "CheckedMethod",
     "Chunk",
     "Client",
+    "Condition",
     "Controller",
     "CostateError",
+    "Data",
     "DeadlineExceeded",
     "Difference",
+    "Estimate",
     "Expression",
+    "FitResult",
+    "FitStart",
+    "FittedSeries",
+    "FittedTrajectory",
+    "Free",
     "Gradient",
     "GradientCheck",
     "GradientMethodInfo",
@@ -81,6 +101,11 @@ __all__ = [
     "Integral",
     "InvalidRequest",
     "Issue",
+    "Job",
+    "JobCancelled",
+    "JobDead",
+    "JobError",
+    "JobFailed",
     "Jvp",
     "KeptSolve",
     "LeastSquares",
@@ -96,8 +121,13 @@ __all__ = [
     "Overloaded",
     "ParameterInfo",
     "PermissionDenied",
+    "Prior",
+    "Profile",
+    "ProfileResult",
+    "Progress",
     "Reconstruction",
     "Report",
+    "Schedule",
     "Sensitivities",
     "ServerError",
     "ServerInfo",
@@ -110,6 +140,8 @@ __all__ = [
     "StabilityMode",
     "StabilityRegion",
     "Status",
+    "StillRunning",
+    "Submit",
     "Terminal",
     "Timing",
     "Unavailable",

@@ -13,6 +13,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from costate._fit_options import SEARCH_DOC, FitArguments
 from costate._gradient_options import METHOD_DOC, GradientArguments
 from costate._options import SIMULATION_DOC, SimulationArguments
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Concatenate, ParamSpec
 
+    from costate._job import AsyncJob, Job
+    from costate._job_spec import Queued
     from costate._kept import AsyncKeptSolve, Kept, KeptSolve
     from costate._operations import Context
     from costate._rpc import Operation, Rpc
@@ -39,7 +42,7 @@ def blocking(
         result: T = self._run(operation(self._context, *args, **kwargs))
         return result
 
-    _dress(method, operation)
+    dress(method, operation)
     return method
 
 
@@ -52,7 +55,7 @@ def awaitable(
         result: T = await self._run(operation(self._context, *args, **kwargs))
         return result
 
-    _dress(method, operation)
+    dress(method, operation)
     return method
 
 
@@ -65,7 +68,7 @@ def blocking_stream(
         stream: SolveStream = self._open(self._run(operation(self._context, *args, **kwargs)))
         return stream
 
-    _dress(method, operation)
+    dress(method, operation)
     return method
 
 
@@ -79,7 +82,7 @@ def awaitable_stream(
         stream: AsyncSolveStream = await self._open(rpc)
         return stream
 
-    _dress(method, operation)
+    dress(method, operation)
     return method
 
 
@@ -93,7 +96,7 @@ def blocking_keep(
 
         return KeptSolve(self._run(operation(self._context, *args, **kwargs)), self._run)
 
-    _dress(method, operation)
+    dress(method, operation)
     return method
 
 
@@ -108,7 +111,65 @@ def awaitable_keep(
         kept = await self._run(operation(self._context, *args, **kwargs))
         return AsyncKeptSolve(kept, self._run)
 
-    _dress(method, operation)
+    dress(method, operation)
+    return method
+
+
+def blocking_job(
+    operation: Callable[Concatenate[Context, P], Operation[Queued[T]]],
+) -> Callable[Concatenate[Any, P], Job[T]]:
+    """A method that runs the operation and returns a job of its client."""
+
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Job[T]:
+        from costate._job import Job
+
+        return Job(self, self._run(operation(self._context, *args, **kwargs)).message)
+
+    dress(method, operation)
+    return method
+
+
+def awaitable_job(
+    operation: Callable[Concatenate[Context, P], Operation[Queued[T]]],
+) -> Callable[Concatenate[Any, P], Awaitable[AsyncJob[T]]]:
+    """A coroutine method that does the same."""
+
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncJob[T]:
+        from costate._job import AsyncJob
+
+        return AsyncJob(self, (await self._run(operation(self._context, *args, **kwargs))).message)
+
+    dress(method, operation)
+    return method
+
+
+def blocking_jobs(
+    operation: Callable[Concatenate[Context, P], Operation[list[Queued[T]]]],
+) -> Callable[Concatenate[Any, P], list[Job[T]]]:
+    """A method that runs the operation and returns jobs of its client."""
+
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> list[Job[T]]:
+        from costate._job import Job
+
+        found = self._run(operation(self._context, *args, **kwargs))
+        return [Job(self, queued.message) for queued in found]
+
+    dress(method, operation)
+    return method
+
+
+def awaitable_jobs(
+    operation: Callable[Concatenate[Context, P], Operation[list[Queued[T]]]],
+) -> Callable[Concatenate[Any, P], Awaitable[list[AsyncJob[T]]]]:
+    """A coroutine method that does the same."""
+
+    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> list[AsyncJob[T]]:
+        from costate._job import AsyncJob
+
+        found = await self._run(operation(self._context, *args, **kwargs))
+        return [AsyncJob(self, queued.message) for queued in found]
+
+    dress(method, operation)
     return method
 
 
@@ -120,6 +181,11 @@ def with_simulation_arguments(operation: Callable[P, T]) -> Callable[P, T]:
 def with_gradient_arguments(operation: Callable[P, T]) -> Callable[P, T]:
     """Spells out **arguments, those of the method and of the simulation."""
     return _spell_out(operation, GradientArguments)
+
+
+def with_fit_arguments(operation: Callable[P, T]) -> Callable[P, T]:
+    """Spells out **arguments, those of the search included."""
+    return _spell_out(operation, FitArguments)
 
 
 def _spell_out(operation: Callable[P, T], arguments: Any) -> Callable[P, T]:
@@ -135,19 +201,31 @@ def _spell_out(operation: Callable[P, T], arguments: Any) -> Callable[P, T]:
     ]
     setattr(operation, "__signature__", signature.replace(parameters=parameters))  # noqa: B010
     document = inspect.cleandoc(operation.__doc__ or "")
+    simulation = SIMULATION_DOC
+    if arguments is FitArguments:  # Its `method` is another, and steps are not returned.
+        simulation = "".join(
+            entry
+            for entry in re.split(r"^(?=\w)", SIMULATION_DOC, flags=re.MULTILINE)
+            if not entry.startswith(("method :", "return_grid :"))
+        )
+    document = document.replace("<search>\n", SEARCH_DOC)
     document = document.replace("<method>\n", METHOD_DOC)
-    operation.__doc__ = document.replace("<simulation>\n", SIMULATION_DOC)
+    operation.__doc__ = document.replace("<simulation>\n", simulation)
     return operation
 
 
-def _dress(method: Any, operation: Any) -> None:
+def dress(
+    method: Any, operation: Any, owner: str = "Client", result: str = "{}", preface: str = ""
+) -> None:
     """Names and shows a method as if it had been written in its class."""
     functools.update_wrapper(method, operation)
     signature = inspect.signature(operation)
     _, *rest = signature.parameters.values()
     me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    result = re.sub(r"Operation\[(.*)\]", r"\1", str(signature.return_annotation))
-    method.__signature__ = signature.replace(parameters=[me, *rest], return_annotation=result)
-    method.__qualname__ = f"Client.{operation.__name__}"
+    returned = re.sub(r"Operation\[(.*)\]", r"\1", str(signature.return_annotation))
+    returned = result.format(re.sub(r"Queued\[(.*?)\]", r"Job[\1]", returned))
+    method.__signature__ = signature.replace(parameters=[me, *rest], return_annotation=returned)
+    method.__qualname__ = f"{owner}.{operation.__name__}"
+    method.__doc__ = preface + inspect.cleandoc(operation.__doc__ or "")
     # Annotations of the operation would name the generator.
     method.__annotations__ = {}

@@ -87,13 +87,12 @@ class Controller:
     max_factor: float | None = None
 
 
-class SimulationArguments(TypedDict, total=False):
+class StepArguments(TypedDict, total=False):
     """Keyword arguments of every call that integrates; `SIMULATION_DOC` explains them."""
 
     t: tuple[npt.ArrayLike, npt.ArrayLike] | npt.ArrayLike | None
     params: Mapping[str, npt.ArrayLike] | None
     y0: Mapping[str, npt.ArrayLike] | None
-    method: str | None
     rtol: float | None
     atol: npt.ArrayLike | Mapping[str, npt.ArrayLike] | None
     controller: str | Controller | None
@@ -106,16 +105,22 @@ class SimulationArguments(TypedDict, total=False):
     grid: npt.ArrayLike | None
     max_steps: int | None
     wall_budget: float | None
-    return_grid: bool | None
     lanes: int | None
     timeout: float | None
+
+
+class SimulationArguments(StepArguments, total=False):
+    """And those that a fit has no use for, or under another name."""
+
+    method: str | None
+    return_grid: bool | None
 
 
 SIMULATION_DOC = """\
 t : (t0, t1)
     Span, in the model's unit of time; t1 < t0 integrates backwards. Either may be an array
     of shape [B], a batch axis. A single number is t1. Default: from 0 to the last time that
-    `save_at` or the loss names, and (0, 1) where there is none.
+    `save_at`, the loss or the data name, and (0, 1) where there is none.
 params : mapping from name to array
     Parameter values; the others keep the model's defaults. Shape of the tensor, or one
     leading batch axis: [B] + shape. All batch axes of a call must agree.

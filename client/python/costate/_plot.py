@@ -13,16 +13,22 @@ if TYPE_CHECKING:
 
 _MAX_DRAWN = 200  # trajectories of a batch; more are only ink
 _REACH = 4.0  # how far a picture of a region grows for eigenvalues outside, in windows
-_INK = "#1f3a5f"
+INK = "#1f3a5f"
 
 
-def _axes(ax: Any) -> Any:
+def pyplot() -> Any:
+    """The module, or what to do where there is none."""
     try:
         import matplotlib.pyplot as plt
     except ImportError:
         raise ImportError(
             'plot() needs matplotlib: pip install "./client/python[matplotlib]"'
         ) from None
+    return plt
+
+
+def _axes(ax: Any) -> Any:
+    plt = pyplot()
     return plt.subplots(layout="constrained")[1] if ax is None else ax
 
 
@@ -67,7 +73,7 @@ def plot_region(region: StabilityRegion, over: Any = None, *, ax: Any = None) ->
     else:
         _fill_region(ax, region)
     for line in region.boundary:
-        ax.plot(line.real, line.imag, color=_INK, linewidth=1.4, zorder=2)
+        ax.plot(line.real, line.imag, color=INK, linewidth=1.4, zorder=2)
     left, right, low, high = region.window
     ax.set(xlim=(left, right), ylim=(low, high), aspect="equal")
     if over is not None:
@@ -118,7 +124,7 @@ def _draw_over(ax: Any, region: StabilityRegion, over: Any) -> None:
     """Draws points z, those of a `Stability` coloured by time."""
     times = getattr(over, "times", None)
     z = np.asarray(over.z if times is not None else over, dtype=np.complex128)
-    colour = _INK if times is None else np.repeat(times, z.shape[1])
+    colour = INK if times is None else np.repeat(times, z.shape[1])
     z = z.ravel()
     known = np.isfinite(z)
     if times is not None:

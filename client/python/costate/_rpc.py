@@ -84,6 +84,15 @@ COMPUTE_STABILITY_REGION = Method("StabilityService", "ComputeStabilityRegion")
 STREAM_STABILITY_REGION = Method("StabilityService", "StreamStabilityRegion")
 ANALYZE_STABILITY = Method("StabilityService", "AnalyzeStability")
 GET_SERVER_INFO = Method("ServerService", "GetServerInfo")
+# Every call carries an idempotency key: a second try is the same job.
+CREATE_JOB = Method("JobService", "CreateJob")
+GET_JOB = Method("JobService", "GetJob")
+LIST_JOBS = Method("JobService", "ListJobs")
+WATCH_JOB = Method("JobService", "WatchJob")
+CANCEL_JOB = Method("JobService", "CancelJob")
+DELETE_JOB = Method("JobService", "DeleteJob", idempotent=False)
+# A second try would say that the job is queued already.
+REQUEUE_JOB = Method("JobService", "RequeueJob", idempotent=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,6 +214,10 @@ def make_target(
         "grpc.initial_reconnect_backoff_ms": 100,
         "grpc.min_reconnect_backoff_ms": 100,
         "grpc.max_reconnect_backoff_ms": 2000,
+        # Who watches a job must see that the server's machine is gone. It permits one in 30 s.
+        "grpc.keepalive_time_ms": 60_000,
+        "grpc.keepalive_timeout_ms": 20_000,
+        "grpc.http2.max_pings_without_data": 0,
     }
     if _is_loopback(address):
         arguments["grpc.enable_http_proxy"] = 0

@@ -330,7 +330,7 @@ def _complex(array: Any) -> ComplexArray:
     return found
 
 
-def _region_from_proto(
+def region_from_proto(
     response: Any, radius: FloatArray | None, order_star: bool
 ) -> StabilityRegion:
     window, method = response.window, response.method
@@ -356,10 +356,10 @@ def _region(request: Any, timeout: float | None) -> Operation[StabilityRegion]:
         rows = _Rows(window.real_points, window.imag_points)
         stream = _rpc.STREAM_STABILITY_REGION.request_class(region=request)
         yield Rpc(_rpc.STREAM_STABILITY_REGION, stream, timeout, each=rows.take)
-        return _region_from_proto(rows.summary, rows.radius, request.order_star)
+        return region_from_proto(rows.summary, rows.radius, request.order_star)
     response = yield Rpc(_rpc.COMPUTE_STABILITY_REGION, request, timeout)
     radius = from_proto(response.spectral_radius) if request.want_raster else None
-    return _region_from_proto(response, radius, request.order_star)
+    return region_from_proto(response, radius, request.order_star)
 
 
 def stability_region(
@@ -485,6 +485,11 @@ def stability(
         request.num_eigenvalues = min(whole(num_eigenvalues, "num_eigenvalues"), 2**31 - 1)
     timeout = simulation.get("timeout")
     response = yield Rpc(_rpc.ANALYZE_STABILITY, request, timeout)
+    return (yield from stability_from_proto(response, timeout))
+
+
+def stability_from_proto(response: Any, timeout: float | None) -> Operation[Stability]:
+    """Converts an AnalyzeStabilityResponse, asking for the region to draw it over."""
     region = yield from _region(
         _rpc.COMPUTE_STABILITY_REGION.request_class(method=response.method), timeout
     )

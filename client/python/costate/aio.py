@@ -7,14 +7,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 import grpc.aio
 
-from costate import _gradients, _kept, _operations, _rpc, _stability
-from costate._bind import awaitable, awaitable_keep, awaitable_stream
+from costate import _fit, _gradients, _jobs, _kept, _operations, _rpc, _stability
+from costate._bind import (
+    awaitable,
+    awaitable_job,
+    awaitable_jobs,
+    awaitable_keep,
+    awaitable_stream,
+)
+from costate._job import AsyncJob as Job
+from costate._jobs import AsyncSubmit as Submit
 from costate._kept import AsyncKeptSolve as KeptSolve
 from costate._stream import AsyncSolveStream
 from costate.errors import CostateError
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["Client", "KeptSolve", "connect", "local"]
+__all__ = ["Client", "Job", "KeptSolve", "Submit", "connect", "local"]
 
 
 class Client:
@@ -65,11 +73,20 @@ class Client:
     keep = awaitable_keep(_kept.keep)
     stability = awaitable(_stability.stability)
     stability_region = awaitable(_stability.stability_region)
+    fit = awaitable_job(_fit.fit)
+    profile = awaitable_job(_fit.profile)
+    job = awaitable_job(_jobs.job)
+    jobs = awaitable_jobs(_jobs.jobs)
     describe = awaitable(_operations.describe)
     create_model = awaitable(_operations.create_model)
     list_models = awaitable(_operations.list_models)
     delete_model = awaitable(_operations.delete_model)
     server_info = awaitable(_operations.server_info)
+
+    @property
+    def submit(self) -> Submit:
+        """Makes jobs of other calls: ``await client.submit.solve(...)``; see `costate.Submit`."""
+        return Submit(self)
 
     async def close(self) -> None:
         """Closes the connection and stops the server if it is a local one."""
@@ -119,7 +136,9 @@ class Client:
 
     async def _call(self, rpc: _rpc.Rpc) -> Any:
         if rpc.each is not None:
-            return await self._drain(rpc, rpc.each)
+            async for message in self._messages(rpc):
+                rpc.each(message)
+            return None
         call = self._callable(rpc.method, "unary_unary")
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)
         tries = 0
@@ -134,14 +153,17 @@ class Client:
                 raise failure
             await asyncio.sleep(delay)
 
-    async def _drain(self, rpc: _rpc.Rpc, each: Callable[[Any], None]) -> None:
+    async def _messages(self, rpc: _rpc.Rpc) -> AsyncGenerator[Any, None]:
+        """The answers of a stream. Closing the iterator early cancels the call."""
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)
         call = self._callable(rpc.method, "unary_stream")(rpc.request, timeout=deadline.remaining())
         try:
             async for message in call:
-                each(message)
+                yield message
         except grpc.RpcError as error:
             raise _rpc.failure(error, rpc.method, self.address, deadline) from None
+        finally:
+            call.cancel()
 
     async def _open(self, rpc: _rpc.Rpc) -> AsyncSolveStream:
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)

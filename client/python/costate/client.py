@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 
-from costate import _gradients, _kept, _operations, _rpc, _stability
-from costate._bind import blocking, blocking_keep, blocking_stream
+from costate import _fit, _gradients, _jobs, _kept, _operations, _rpc, _stability
+from costate._bind import (
+    blocking,
+    blocking_job,
+    blocking_jobs,
+    blocking_keep,
+    blocking_stream,
+)
 from costate._stream import SolveStream
 from costate.errors import CostateError
 
@@ -63,11 +69,20 @@ class Client:
     keep = blocking_keep(_kept.keep)
     stability = blocking(_stability.stability)
     stability_region = blocking(_stability.stability_region)
+    fit = blocking_job(_fit.fit)
+    profile = blocking_job(_fit.profile)
+    job = blocking_job(_jobs.job)
+    jobs = blocking_jobs(_jobs.jobs)
     describe = blocking(_operations.describe)
     create_model = blocking(_operations.create_model)
     list_models = blocking(_operations.list_models)
     delete_model = blocking(_operations.delete_model)
     server_info = blocking(_operations.server_info)
+
+    @property
+    def submit(self) -> _jobs.Submit:
+        """Makes jobs of other calls: ``client.submit.solve(...)``; see `costate.Submit`."""
+        return _jobs.Submit(self)
 
     def close(self) -> None:
         """Closes the connection and stops the server if it is a local one."""
@@ -117,7 +132,9 @@ class Client:
 
     def _call(self, rpc: _rpc.Rpc) -> Any:
         if rpc.each is not None:
-            return self._drain(rpc, rpc.each)
+            for message in self._messages(rpc):
+                rpc.each(message)
+            return None
         call = self._callable(rpc.method, "unary_unary")
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)
         tries = 0
@@ -132,14 +149,16 @@ class Client:
                 raise failure
             time.sleep(delay)
 
-    def _drain(self, rpc: _rpc.Rpc, each: Callable[[Any], None]) -> None:
+    def _messages(self, rpc: _rpc.Rpc) -> Generator[Any, None, None]:
+        """The answers of a stream. Closing the iterator early cancels the call."""
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)
         call = self._callable(rpc.method, "unary_stream")(rpc.request, timeout=deadline.remaining())
         try:
-            for message in call:
-                each(message)
+            yield from call
         except grpc.RpcError as error:
             raise _rpc.failure(error, rpc.method, self.address, deadline) from None
+        finally:
+            call.cancel()
 
     def _open(self, rpc: _rpc.Rpc) -> SolveStream:
         deadline = _rpc.Deadline(rpc.timeout, self.timeout)

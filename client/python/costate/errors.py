@@ -5,6 +5,7 @@ A solve that ran and ended early is *not* an exception: see `Solution.status`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping
@@ -21,6 +22,10 @@ __all__ = [
     "DeadlineExceeded",
     "InvalidRequest",
     "Issue",
+    "JobCancelled",
+    "JobDead",
+    "JobError",
+    "JobFailed",
     "LimitExceeded",
     "ModelError",
     "NotFound",
@@ -29,6 +34,7 @@ __all__ = [
     "ServerError",
     "ServerNotFound",
     "ServerStartError",
+    "StillRunning",
     "Unavailable",
     "Unimplemented",
     "UnknownName",
@@ -252,6 +258,49 @@ class Cancelled(CostateError):
     """The call was cancelled."""
 
 
+class JobError(CostateError):
+    """A job has ended without a result. Base of `JobFailed`, `JobCancelled` and `JobDead`.
+
+    Where the server said why, that is the `__cause__`, typed as an error of a call would be: an
+    `InvalidRequest` with its fields, a `ModelError` with its issues.
+
+    Attributes
+    ----------
+    job
+        Its name.
+    """
+
+    def __init__(self, message: str, *, job: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.job = job
+
+
+class JobFailed(JobError):
+    """The request of a job cannot succeed; the text says why."""
+
+
+class JobCancelled(JobError):
+    """The job was cancelled."""
+
+
+class JobDead(JobError):
+    """Given up after repeated failures of the machinery. `Job.requeue` tries again."""
+
+
+class StillRunning(CostateError, TimeoutError):
+    """A job has not ended within the time to wait for it. It goes on.
+
+    Attributes
+    ----------
+    job
+        Its name.
+    """
+
+    def __init__(self, message: str, *, job: str = "", **details: Any) -> None:
+        super().__init__(message, **details)
+        self.job = job
+
+
 class Unimplemented(CostateError, NotImplementedError):
     """The server does not do that (yet, or in its version)."""
 
@@ -283,6 +332,8 @@ _KINDS: dict[grpc.StatusCode, type[CostateError]] = {
     grpc.StatusCode.UNIMPLEMENTED: Unimplemented,
 }
 
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
 # gRPC's own words, unlike those of a server that refuses.
 _CONNECTION_TROUBLE = re.compile(r"connect|socket|dns|resol|handshake|goaway", re.IGNORECASE)
 _STATUS_DETAILS_KEY = "grpc-status-details-bin"
@@ -299,9 +350,20 @@ def from_grpc(error: Any, *, method: str = "", address: str = "") -> CostateErro
         For the text and the `method` attribute.
     """
     code: grpc.StatusCode = error.code()
+    details = _decode_metadata(error.trailing_metadata())
+    return _from_parts(code, error.details() or code.name, details, method, address)
+
+
+def from_status(status: Any, *, method: str = "") -> CostateError:
+    """Returns the exception for a google.rpc.Status that an answer carries."""
+    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
+    return _from_parts(code, status.message or code.name, _decode_details(status), method, "")
+
+
+def _from_parts(
+    code: grpc.StatusCode, message: str, details: list[Any], method: str, address: str
+) -> CostateError:
     kind = _KINDS.get(code, ServerError)
-    details = _decode_details(error.trailing_metadata())
-    message = error.details() or code.name
     facts: dict[str, Any] = {"code": code.name, "method": method}
     issues: dict[str, Any] = {}
     violations: list[Violation] = []
@@ -351,18 +413,22 @@ _DETAIL_CLASSES: tuple[Any, ...] = (
 )
 
 
-def _decode_details(metadata: Iterable[tuple[str, Any]] | None) -> list[Any]:
+def _decode_metadata(metadata: Iterable[tuple[str, Any]] | None) -> list[Any]:
     found: list[Any] = []
     for key, value in metadata or ():
-        if key != _STATUS_DETAILS_KEY:
-            continue
-        try:
-            status = status_pb2.Status.FromString(value)
-            for detail in status.details:
-                name = detail.type_url.rpartition("/")[2]
-                for kind in _DETAIL_CLASSES:
-                    if kind.DESCRIPTOR.full_name == name:
-                        found.append(kind.FromString(detail.value))
-        except Exception:  # A detail that does not parse must not hide the error itself.
-            continue
+        if key == _STATUS_DETAILS_KEY:
+            # A detail that does not parse must not hide the error itself.
+            with contextlib.suppress(Exception):
+                found += _decode_details(status_pb2.Status.FromString(value))
+    return found
+
+
+def _decode_details(status: Any) -> list[Any]:
+    found: list[Any] = []
+    for detail in status.details:
+        name = detail.type_url.rpartition("/")[2]
+        for kind in _DETAIL_CLASSES:
+            if kind.DESCRIPTOR.full_name == name:
+                with contextlib.suppress(Exception):
+                    found.append(kind.FromString(detail.value))
     return found
