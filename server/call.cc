@@ -82,8 +82,13 @@ bool ActiveCalls::draining() const {
 }
 
 bool ActiveCalls::WaitUntilIdle(absl::Duration grace) {
+  // The clock's range ends after 292 years: now + an infinite grace would wrap around.
+  constexpr absl::Duration kForever = absl::Hours(24 * 365);
   std::unique_lock<std::mutex> lock(mutex_);
-  return idle_.wait_for(lock, absl::ToChronoNanoseconds(grace), [this] { return calls_.empty(); });
+  const auto idle = [this] { return calls_.empty(); };
+  if (grace < kForever) return idle_.wait_for(lock, absl::ToChronoNanoseconds(grace), idle);
+  idle_.wait(lock, idle);
+  return true;
 }
 
 void ActiveCalls::CancelAll(Cancellation::Reason reason) {

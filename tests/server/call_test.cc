@@ -180,6 +180,23 @@ TEST_F(CallTest, IsRefusedWhileDraining) {
   EXPECT_TRUE(environment_->active_calls().WaitUntilIdle(absl::InfiniteDuration()));
 }
 
+TEST_F(CallTest, WaitsWithoutLimitForTheLastCall) {
+  std::atomic<bool> over = false;
+  std::promise<void> begun;
+  Start(Options(), [&](CallContext&) -> absl::StatusOr<Work> {
+    return Work{1, [&] {
+                  begun.set_value();
+                  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+                  over = true;
+                  return absl::OkStatus();
+                }};
+  });
+  begun.get_future().wait();
+  EXPECT_FALSE(environment_->active_calls().WaitUntilIdle(absl::ZeroDuration()));
+  EXPECT_TRUE(environment_->active_calls().WaitUntilIdle(absl::InfiniteDuration()));
+  EXPECT_TRUE(over);
+}
+
 TEST(CancellationStatus, HasACodeForEachReason) {
   using Reason = Cancellation::Reason;
   EXPECT_TRUE(CancellationStatus(Reason::kNone).ok());

@@ -51,7 +51,7 @@ MATCHER_P(EqualsProto, expected, "") {
 
 inline std::vector<double> Doubles(const v1::Array& array) {
   std::vector<double> values(array.data().size() / sizeof(double));
-  std::memcpy(values.data(), array.data().data(), values.size() * sizeof(double));
+  if (!values.empty()) std::memcpy(values.data(), array.data().data(), 8 * values.size());
   return values;
 }
 
