@@ -1,5 +1,5 @@
-// The envelope of a checkpoint: "CKPT", version, length, SHA-256, then the state. Torn, flipped or
-// foreign bytes are told from good ones, so that the one before is used instead.
+// The envelope of a checkpoint: "CKPT", version, length, SHA-256 of all else, then the state. Torn,
+// flipped or foreign bytes are told from good ones, so that the one before is used instead.
 #ifndef COSTATE_SERVER_JOBS_CHECKPOINT_H_
 #define COSTATE_SERVER_JOBS_CHECKPOINT_H_
 

@@ -12,12 +12,14 @@
 //   reap      running with an expired lease -> queued; dead after kMaxLostLeases in a row without a
 //             checkpoint in between, and the job with it.
 //
-// The last task of a job may wait until all others are done (a summary). A job succeeds when all
-// its tasks are done; fails with the first that failed, the others being cancelled; is cancelled
-// as soon as no task of it runs after Cancel. Queued tasks of an ended job are never claimed.
+// The last task of a job may wait until all others are done (a summary). A job runs from its first
+// claim to its end. It succeeds when all its tasks are done; fails with the first that failed, the
+// others being cancelled and their leases void; dies with the first task that died, likewise.
+// After Cancel nothing of it is claimed, and it is cancelled as soon as no task of it runs; only
+// if all tasks are done nevertheless has it succeeded. Queued tasks of an ended job are never
+// claimed.
 //
-// Time is passed in by the caller of the store or read from its database, never mixed: `now` is
-// that of the store.
+// Time is that of the store, one instant for each call that changes something.
 #ifndef COSTATE_SERVER_JOBS_JOB_STORE_H_
 #define COSTATE_SERVER_JOBS_JOB_STORE_H_
 
@@ -51,8 +53,9 @@ struct NewJob {
   std::string spec;      // bytes
   int32_t priority = 0;  // -100 to 100; tasks are claimed by priority + minutes waited
   absl::Time deadline = absl::InfiniteFuture();
-  absl::Duration retention;  // of the job after its end
-  int64_t num_tasks = 1;
+  // Of the job after its end: Reap forgets it then. Infinite: never.
+  absl::Duration retention = absl::InfiniteDuration();
+  int64_t num_tasks = 1;  // >= 1
   bool last_task_waits = false;
 };
 
@@ -74,8 +77,11 @@ struct Job {
   std::string summary;  // bytes: the newest that came with an event, see NewEvent
   int error_code = 0;   // absl::StatusCode, of a failed or dead job
   std::string error_message;
-  std::string error_details;  // bytes
+  std::string error_details;  // bytes: the payloads of the status, see JobError
 };
+
+// The error of a failed or dead job, as TaskEnd gave it, payloads included. OK for others.
+absl::Status JobError(const Job& job);
 
 // The right to work on a task, and to write about it.
 struct Lease {
@@ -124,7 +130,7 @@ struct TaskEnd {
   enum class Kind {
     kDone,       // with `result`
     kFailed,     // the request cannot succeed: `error`
-    kCancelled,  // seen to be cancelled
+    kCancelled,  // seen to be cancelled; where nobody had asked for that, as Release
   };
   Kind kind = Kind::kDone;
   std::string result;            // bytes
@@ -145,7 +151,9 @@ struct ListFilter {
 };
 
 struct JobPage {
-  std::vector<Job> jobs;         // newest first
+  // Newest first. May be fewer than asked for, even none, before the last page: a page looks at a
+  // bounded number of jobs when names are searched.
+  std::vector<Job> jobs;
   std::string next_page_token;  // empty: the last one
 };
 
@@ -172,6 +180,7 @@ struct StoreStats {
 
 struct StoreLimits {
   int64_t max_queued_jobs = 1'000'000;
+  int64_t max_tasks = 100'000;                  // of one job
   int64_t max_queued_bytes = int64_t{8} << 30;  // of specs of jobs that have not ended
   int64_t max_spec_bytes = int64_t{64} << 20;
   int64_t max_result_bytes = int64_t{256} << 20;  // of one task
@@ -179,8 +188,15 @@ struct StoreLimits {
 };
 
 // What has been acknowledged is durable: it survives the end of the process and of the machine.
-// Errors common to all: UNAVAILABLE when the store cannot be reached or cannot write now, nothing
-// having changed; RESOURCE_EXHAUSTED when its disk is full; DATA_LOSS when it is damaged.
+// Errors common to all: UNAVAILABLE when the store cannot be reached or cannot write now;
+// RESOURCE_EXHAUSTED when its disk is full; DATA_LOSS when it is damaged. After the first two the
+// call may be repeated, and after UNAVAILABLE it has to be: when a machine dies during a call, or
+// a connection at its commit, nobody knows whether it was carried out. Create with a key, Complete,
+// Cancel, Release and Renew have the same effect done twice as done once; Create without a key may
+// leave a second job.
+//
+// While the disk is full, Create, Requeue, SaveCheckpoint and AddEvents are refused at once; what
+// is kept in reserve serves the rest: running tasks still complete.
 // Thread-safety: all members may be called from any thread; they block.
 class JobStore {
  public:
@@ -190,8 +206,12 @@ class JobStore {
     Job job;
     bool existed = false;  // the same key with the same hash
   };
-  // ALREADY_EXISTS for the same key with another hash; RESOURCE_EXHAUSTED over the limits.
+  // ALREADY_EXISTS for the same key with another hash, as long as the first job is kept;
+  // RESOURCE_EXHAUSTED over the limits; INVALID_ARGUMENT for num_tasks < 1.
   virtual absl::StatusOr<Created> Create(const NewJob& job) = 0;
+  // What Create would answer where the key is known, without a job to create.
+  virtual absl::StatusOr<Created> FindCreated(std::string_view idempotency_key,
+                                              std::string_view request_hash) = 0;
 
   // NOT_FOUND, here and below, for ids that are not there.
   virtual absl::StatusOr<Job> Get(std::string_view id) = 0;
@@ -203,8 +223,8 @@ class JobStore {
   // At most `limit`, from a sequence number on.
   virtual absl::StatusOr<std::vector<Event>> Events(std::string_view id, int64_t from_sequence,
                                                     int64_t limit) = 0;
-  // Returns when the job has an event with that number, or has changed, or at `until`; spurious
-  // returns are allowed.
+  // Returns when the job has an event with that number, or has changed, or is not there, or at
+  // `until`; spurious returns are allowed.
   virtual void WaitForEvent(std::string_view id, int64_t sequence, absl::Time until) = 0;
 
   // Idempotent. A queued job ends at once.
@@ -212,7 +232,8 @@ class JobStore {
   // FAILED_PRECONDITION unless it has ended.
   virtual absl::Status Delete(std::string_view id) = 0;
   // Failed, cancelled or dead -> queued: unfinished tasks begin anew from their checkpoints, done
-  // ones stay done. FAILED_PRECONDITION otherwise.
+  // ones stay done; waiting begins anew as well. FAILED_PRECONDITION otherwise, and when the
+  // deadline has passed. RESOURCE_EXHAUSTED over the limits.
   virtual absl::StatusOr<Job> Requeue(std::string_view id) = 0;
 
   // Up to `count` tasks that may run, best first; none is no error. Jobs past their deadline end
@@ -232,16 +253,17 @@ class JobStore {
   virtual absl::StatusOr<std::vector<Renewal>> Renew(absl::Span<const Lease> leases,
                                                      absl::Duration lease) = 0;
 
-  // ABORTED, here and below, when the lease is not held any more.
+  // ABORTED, here and below, when the lease is not held any more. OUT_OF_RANGE over the limit.
   virtual absl::Status SaveCheckpoint(const Lease& lease, std::string_view payload,
                                       absl::Span<const NewEvent> events) = 0;
   virtual absl::Status AddEvents(const Lease& lease, absl::Span<const NewEvent> events) = 0;
   // Once more with the same lease: OK, and changes nothing.
+  // OUT_OF_RANGE when the result is over the limit.
   virtual absl::Status Complete(const Lease& lease, const TaskEnd& end) = 0;
   // Back to the queue, not counted as a loss.
   virtual absl::Status Release(const Lease& lease) = 0;
 
-  // Takes back expired leases; ends jobs past their deadline that are still queued; forgets ended
+  // Takes back expired leases; fails jobs past their deadline of which no task runs; forgets ended
   // jobs past their retention. Returns how many leases it took back.
   virtual absl::StatusOr<int64_t> Reap() = 0;
 
