@@ -1,11 +1,12 @@
 // L-BFGS-B: limited-memory quasi-Newton steps within bounds (Byrd, Lu, Nocedal and Zhu 1995, SIAM
 // J. Sci. Comput. 16, 1190-1208; version 3.0: Morales and Nocedal 2011, ACM TOMS 38, 7), by reverse
-// communication with liblbfgsb, whose whole state is in arrays of the caller.
+// communication with liblbfgsb, whose whole state is in arrays of the caller. Memory of 10 steps.
 //
-// Its line search cannot take an infinite value. Where one is met at x + d from the last iterate x,
-// the search starts again from x with the memory of curvature dropped and the objective divided by
-// a growing power of 16, so that its first step, which has the length min(1, 1 / |projected
-// gradient|), becomes shorter by 16 each time.
+// Its line search cannot take an infinite value. Where one is met at x + e from the last iterate x
+// with value f and slope m = g'e, the search is told of the parabola along e with that value and
+// slope whose minimum lies at x + r e, r = 1/10: value f - m (1 / (2 r) - 1) and gradient
+// m (1 - 1 / r) e / |e|^2. So its next trial is at x + r e, and the parabola, being higher than f,
+// is never taken for an iterate.
 #ifndef COSTATE_ENGINE_OPTIMISE_LBFGSB_H_
 #define COSTATE_ENGINE_OPTIMISE_LBFGSB_H_
 

@@ -283,7 +283,7 @@ bool LevenbergMarquardt::Restore(StateReader& reader) {
     return false;
   }
   const bool started = std::isfinite(value_);
-  if (gradient_.size() != (started ? static_cast<Eigen::Index>(q) : 0)) return false;
+  if (static_cast<size_t>(gradient_.size()) != (started ? q : 0)) return false;
   r_ = Eigen::Map<const Eigen::MatrixXd>(r.data(), k, q);
   const bool finite = r_.allFinite() && qs_.allFinite() && gradient_.allFinite() &&
                       scale_.allFinite() && AllFinite({radius_, predicted_, slope_, length_});
