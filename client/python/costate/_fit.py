@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -117,7 +118,7 @@ def fit(
     ...     print(p)
     >>> print(job.result())
     """
-    check_arguments("fit", arguments, FitArguments.__annotations__)
+    check_arguments("fit", arguments, FitArguments.__annotations__, _names_of_fit())
     check_methods(method, solver)
     series = [data] if isinstance(data, Data) else list(data)
     _check_data(series)
@@ -147,6 +148,10 @@ def fit(
         retention=retention,
     )
     return (yield from create(spec, "fit", request, arguments.get("timeout")))
+
+
+def _names_of_fit() -> list[str]:
+    return list(inspect.signature(fit).parameters)[2:]
 
 
 def _check_data(series: Sequence[Any]) -> None:

@@ -168,15 +168,20 @@ _ADAPTIVE_ONLY = ("rtol", "atol", "controller", "initial_step", "min_step", "max
 
 
 def check_arguments(
-    call: str, arguments: Mapping[str, Any], known: Iterable[str] = SIMULATION_NAMES
+    call: str,
+    arguments: Mapping[str, Any],
+    known: Iterable[str] = SIMULATION_NAMES,
+    all_names: Iterable[str] = (),
 ) -> None:
-    """Raises the TypeError that an explicit signature would raise."""
+    """Raises the TypeError that an explicit signature would raise.
+
+    `all_names` are those to suggest; default: `known`.
+    """
     names = tuple(known)
     for name in arguments:
         if name not in names:
-            raise TypeError(
-                f"{call}() got an unexpected keyword argument: {unknown_name(name, names)}"
-            )
+            near = unknown_name(name, tuple(all_names) or names)
+            raise TypeError(f"{call}() got an unexpected keyword argument: {near}")
 
 
 def needs_state_layout(arguments: SimulationArguments) -> bool:

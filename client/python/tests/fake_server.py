@@ -31,7 +31,7 @@ class FakeServer(grpc.GenericRpcHandler):
             return self.answers[method](request, context)
 
         make = grpc.unary_unary_rpc_method_handler
-        if method in (_rpc.STREAM_SOLVE, _rpc.STREAM_STABILITY_REGION):
+        if method in (_rpc.STREAM_SOLVE, _rpc.STREAM_STABILITY_REGION, _rpc.WATCH_JOB):
             make = grpc.unary_stream_rpc_method_handler
         return make(
             answer,

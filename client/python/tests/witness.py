@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.integrate import solve_ivp
+from scipy.optimize import least_squares
 
 N = 763.0
 
@@ -34,3 +35,96 @@ def central_difference(function, x, step=1e-4):
     coarse = (function(x + step) - function(x - step)) / (2 * step)
     fine = (function(x + step / 2) - function(x - step / 2)) / step
     return (4 * fine - coarse) / 3
+
+
+# Fits
+
+
+# Pelts of the Hudson Bay Company in thousands, 1900 to 1920.
+# fmt: off
+HARE = np.array([
+    30.0, 47.2, 70.2, 77.4, 36.3, 20.6, 18.1, 21.4, 22.0, 25.4, 27.1,
+    40.3, 57.0, 76.6, 52.3, 19.5, 11.2, 7.6, 14.6, 16.2, 24.7,
+])
+LYNX = np.array([
+    4.0, 6.1, 9.8, 35.2, 59.4, 41.7, 19.0, 13.0, 8.3, 9.1, 7.4,
+    8.0, 12.3, 19.5, 45.7, 51.1, 29.7, 15.8, 9.7, 10.1, 8.6,
+])
+# fmt: on
+BOYS_IN_BED = np.array([3, 8, 26, 76, 225, 298, 258, 233, 189, 128, 68, 29, 14, 4], dtype=float)
+
+
+def hare_lynx(times, a, b, c, d, hare, lynx):
+    """[K, 2] prey and predators at the times, from t = 0, to about 1e-10."""
+
+    def rhs(_, y):
+        return [a * y[0] - b * y[0] * y[1], d * y[0] * y[1] - c * y[1]]
+
+    found = solve_ivp(
+        rhs,
+        (0, times[-1]),
+        [hare, lynx],
+        method="DOP853",
+        t_eval=times,
+        rtol=1e-12,
+        atol=1e-12,
+    )
+    if not found.success:
+        return np.full((len(times), 2), np.inf)
+    return found.y.T
+
+
+def jacobian(function, x):
+    """[N, q] by Richardson extrapolation, with steps relative to x."""
+    columns = []
+    for j, value in enumerate(x):
+
+        def along(z, j=j):
+            moved = np.array(x, dtype=float)
+            moved[j] = z
+            return function(moved)
+
+        columns.append(central_difference(along, value, 1e-3 * abs(value)))
+    return np.column_stack(columns)
+
+
+def maximum_likelihood(models, values, start, rounds=60):
+    """Gaussian noise of one unknown size for each series: estimates, sizes and covariance.
+
+    `models(x)` is a list of [N] beside `values`. Between two updates of the sizes it is a weighted
+    sum of squares; where both stand still is the maximum of the likelihood. The covariance is the
+    inverse of the expected information, in which the sizes do not mix with the estimates.
+    """
+    x, sizes = np.asarray(start, dtype=float), np.ones(len(values))
+
+    def residuals(x):
+        return [(y - m) for y, m in zip(values, models(x))]
+
+    for _ in range(rounds):
+
+        def weighted(x, sizes=sizes):
+            with np.errstate(all="ignore"):
+                r = np.concatenate([r / s for r, s in zip(residuals(x), sizes)])
+            return np.nan_to_num(r, nan=1e6, posinf=1e6, neginf=-1e6)
+
+        found = least_squares(
+            weighted,
+            x,
+            jac=lambda x: jacobian(weighted, x),
+            x_scale=np.abs(x),
+            xtol=1e-15,
+            ftol=1e-15,
+            gtol=1e-15,
+        )
+        new_sizes = np.array([np.sqrt(np.mean(r**2)) for r in residuals(found.x)])
+        done = np.allclose(new_sizes, sizes, rtol=1e-11, atol=0)
+        x, sizes = found.x, new_sizes
+        if done:
+            break
+    scaled = jacobian(weighted, x)
+    covariance = np.linalg.inv(scaled.T @ scaled)
+    variances = [s**2 / (2 * len(y)) for s, y in zip(sizes, values)]
+    whole = np.zeros((len(x) + len(sizes),) * 2)
+    whole[: len(x), : len(x)] = covariance
+    whole[len(x) :, len(x) :] = np.diag(variances)
+    return x, sizes, whole
