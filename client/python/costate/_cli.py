@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, run, text in (
         ("cancel", _cancel, "Cancel jobs; what has ended stays as it is"),
-        ("requeue", _requeue, "Put failed or dead jobs back into the queue"),
+        ("requeue", _requeue, "Put failed, cancelled or dead jobs back into the queue"),
         ("delete", _delete, "Forget jobs that have ended, with their results"),
     ):
         command(name, run, text).add_argument("jobs", metavar="JOB", nargs="+")

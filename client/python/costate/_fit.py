@@ -162,6 +162,13 @@ def _check_data(series: Sequence[Any]) -> None:
             raise TypeError(f"data[{index}]: expected a costate.Data, not {type(one).__name__}")
 
 
+def _with_data(request: Any) -> Any:
+    """The request of a fit, if the server could send it."""
+    if not request.data:
+        raise invalid("fit", "is too large to be sent back beside its result")
+    return request
+
+
 class HasName(Protocol):
     """A job."""
 
@@ -213,7 +220,7 @@ def profile(
     """
     request = _ProfileRequest()
     if isinstance(fit, FitResult):
-        request.fit.CopyFrom(fit._request)
+        request.fit.CopyFrom(_with_data(fit._request))
         known = list(fit.names)
         request.best.CopyFrom(to_proto(np.array([e.value for e in fit.estimates])))
     else:
@@ -223,7 +230,7 @@ def profile(
         if result.WhichOneof("result") != "fit":
             kind = response.job.kind or "job"
             raise invalid("fit", f"{job} is a {kind} without a fit's result; wait for it first")
-        request.fit.CopyFrom(response.job.spec.fit)
+        request.fit.CopyFrom(_with_data(response.job.spec.fit))
         known = list(result.fit.names)
         request.best.CopyFrom(
             to_proto(np.array([estimate.value for estimate in result.fit.estimates]))

@@ -216,8 +216,11 @@ class FitResult:
         [free] of the curvature in the coordinates of the search, ascending.
     unidentified
         What the data do not identify, a sentence each.
+    fitted, residuals
+        [N] for each data series: the model's values at its times, and what is left of the data
+        in units of the noise.
     series
-        A `FittedSeries` for each data series.
+        A `FittedSeries` for each data series: these beside the data.
     trajectories
         A `FittedTrajectory` for each condition, by name.
     options, solve_options
@@ -239,7 +242,9 @@ class FitResult:
         self.fisher_information: FloatArray = from_proto(message.fisher_information)
         self.eigenvalues: FloatArray = from_proto(message.eigenvalues).reshape(-1)
         self.unidentified: tuple[str, ...] = tuple(message.unidentified)
-        self.series = _series(message, request, self.best)
+        self.fitted: tuple[FloatArray, ...] = tuple(_vector(one) for one in message.fitted)
+        self.residuals: tuple[FloatArray, ...] = tuple(_vector(one) for one in message.residuals)
+        self.series = _series(self, request)
         self.trajectories: Mapping[str, FittedTrajectory] = {
             entry.condition: _trajectory(entry, info) for entry in message.trajectories
         }
@@ -256,16 +261,6 @@ class FitResult:
     def standard_errors(self) -> dict[str, float]:
         """By name."""
         return {e.name: e.standard_error for e in self.estimates}
-
-    @property
-    def fitted(self) -> tuple[FloatArray, ...]:
-        """[N] for each series: the model's values at its times."""
-        return tuple(series.fitted for series in self.series)
-
-    @property
-    def residuals(self) -> tuple[FloatArray, ...]:
-        """[N] for each series, in units of the noise."""
-        return tuple(series.residuals for series in self.series)
 
     def __getitem__(self, name: str) -> float:
         """One estimate."""
@@ -450,25 +445,29 @@ def _start(entry: Any) -> FitStart:
         index=entry.index,
         outcome=OUTCOMES.name(entry.outcome),
         objective=entry.objective,
-        start_values=from_proto(entry.start_values).reshape(-1),
-        values=from_proto(entry.values).reshape(-1),
+        start_values=_vector(entry.start_values),
+        values=_vector(entry.values),
         iterations=entry.iterations,
         evaluations=entry.evaluations,
-        trace=from_proto(entry.trace).reshape(-1),
+        trace=_vector(entry.trace),
         gradient_norm=entry.gradient_norm,
         detail=entry.detail,
     )
 
 
-def _series(message: Any, request: Any, best: Mapping[str, float]) -> tuple[FittedSeries, ...]:
-    several = len(request.conditions) > 1
+def _vector(message: Any) -> FloatArray:
+    return from_proto(message).reshape(-1)
+
+
+def _series(result: FitResult, request: Any) -> tuple[FittedSeries, ...]:
+    """Empty where the request is so large that the server sent the result alone."""
+    several, best = len(request.conditions) > 1, result.best
     found = []
-    for data, fitted, residuals in zip(request.data, message.fitted, message.residuals):
+    for data, fitted, residuals in zip(request.data, result.fitted, result.residuals):
         channel = getattr(data, data.WhichOneof("channel"))
         condition = data.condition or (request.conditions[0].name if request.conditions else "")
         group = data.group or channel + (f"@{condition}" if several else "")
-        t = from_proto(data.times).reshape(-1)
-        sigma = from_proto(data.sigma).reshape(-1)
+        t, sigma = _vector(data.times), _vector(data.sigma)
         if not sigma.size:
             sigma = np.array([best.get(f"sigma({group})", math.nan)])
         found.append(
@@ -478,19 +477,19 @@ def _series(message: Any, request: Any, best: Mapping[str, float]) -> tuple[Fitt
                 is_state=data.WhichOneof("channel") == "state",
                 noise=NOISE_MODELS.name(data.noise) if data.noise else "gaussian",
                 t=t,
-                values=from_proto(data.values).reshape(-1),
+                values=_vector(data.values),
                 sigma=np.broadcast_to(sigma, t.shape).copy(),
                 scale=best.get(f"scale({group})", 1.0) if data.estimate_scale else 1.0,
                 offset=best.get(f"offset({group})", 0.0) if data.estimate_offset else 0.0,
-                fitted=from_proto(fitted).reshape(-1),
-                residuals=from_proto(residuals).reshape(-1),
+                fitted=fitted,
+                residuals=residuals,
             )
         )
     return tuple(found)
 
 
 def _trajectory(entry: Any, info: ModelInfo | None) -> FittedTrajectory:
-    t = from_proto(entry.times).reshape(-1)
+    t = _vector(entry.times)
 
     def tensors(message: Any, layout: Layout) -> Tensors:
         flat = from_proto(message)

@@ -219,7 +219,10 @@ class Job(JobInfo, Generic[T]):
         return self
 
     def requeue(self) -> Job[T]:
-        """Puts a failed or dead job back into the queue; returns the job itself."""
+        """Puts a failed, cancelled or dead job back into the queue; returns the job itself.
+
+        What is done of it stays done.
+        """
         self._client._run(self._control(_rpc.REQUEUE_JOB))
         self._result = None
         return self

@@ -96,7 +96,10 @@ def _convert(context: Context, job: Any, timeout: float | None) -> Operation[Any
     if kind in _PLAIN:
         return _PLAIN[kind](message)
     if kind == "fit":
-        info = yield from _describe(context, job.spec.fit.simulation.model, timeout)
+        # Very large requests do not come back with their result.
+        known = job.HasField("spec")
+        source = job.spec.fit.simulation.model
+        info = (yield from _describe(context, source, timeout)) if known else None
         return FitResult(message, job.spec.fit, info, job.name)
     if kind == "profile":
         return ProfileResult(message, job.spec.profile)

@@ -83,7 +83,9 @@ class ServerInfo:
     limits
         By name, as ServerLimits of proto/costate/v1/server.proto; times in seconds.
     unimplemented
-        Calls declared but not built into this server, "costate.v1.Service/Method".
+        Calls declared that this server does not answer, "costate.v1.Service/Method".
+    job_kinds
+        What can be queued as a job, as `Job.kind`; empty where the server keeps no jobs.
     """
 
     version: str
@@ -97,6 +99,7 @@ class ServerInfo:
     ops: tuple[str, ...]
     limits: Mapping[str, float]
     unimplemented: tuple[str, ...]
+    job_kinds: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return (
@@ -138,4 +141,5 @@ def server_info_from_proto(info: Any) -> ServerInfo:
         ops=tuple(op.name for op in info.ops),
         limits=limits,
         unimplemented=tuple(info.unimplemented),
+        job_kinds=tuple(info.job_kinds),
     )

@@ -100,13 +100,27 @@ def test_local():
     asyncio.run(main())
 
 
+def test_jobs_of_both_clients_have_the_same_calls():
+    for name in vars(costate.Job):
+        mine, twin = getattr(costate.Job, name), getattr(costate.aio.Job, name)
+        if name.startswith("_") or not callable(mine):
+            continue
+        assert list(inspect.signature(mine).parameters) == list(inspect.signature(twin).parameters)
+        assert f"As `costate.Job.{name}`" in twin.__doc__
+
+
 def test_both_clients_have_the_same_calls():
     def public(kind):
         return {name for name in vars(kind) if not name.startswith("_")}
 
     assert public(costate.Client) == public(costate.aio.Client)
-    for name in public(costate.Client) - {"close"}:
-        mine, twin = getattr(costate.Client, name), getattr(costate.aio.Client, name)
+    assert public(costate.Submit) == public(costate.aio.Submit)
+    calls = [(costate.Client, costate.aio.Client, name) for name in public(costate.Client)]
+    calls += [(costate.Submit, costate.aio.Submit, name) for name in public(costate.Submit)]
+    for kind, twin_kind, name in calls:
+        if name in ("close", "submit"):
+            continue
+        mine, twin = getattr(kind, name), getattr(twin_kind, name)
         assert inspect.signature(mine).parameters == inspect.signature(twin).parameters
         assert mine.__doc__ == twin.__doc__
         assert inspect.iscoroutinefunction(twin)

@@ -183,7 +183,8 @@ def test_cancel_requeue_delete(jobs, job, run, fake_client):
     assert code == 1 and "no job" in err
     assert out.splitlines() == [f"{job.name} is cancelled", f"{other.name} is cancelled"]
     assert run("result", job.name)[0] == 3
-    assert run("requeue", job.name)[0] == 1
+    assert run("requeue", other.name)[0] == 0
+    assert run("requeue", other.name)[0] == 1
     code, out, _ = run("delete", job.name, "--json")
     assert code == 0 and json.loads(out)[0]["name"] == job.name
     assert job.name not in jobs.jobs

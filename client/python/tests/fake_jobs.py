@@ -99,7 +99,7 @@ class FakeJobs:
 
     def requeue(self, request, context):
         job = self.find(request.name, context)
-        if job.state not in (STATES["STATE_FAILED"], STATES["STATE_DEAD"]):
+        if job.state <= STATES["STATE_SUCCEEDED"]:
             fail(context, grpc.StatusCode.FAILED_PRECONDITION, "name: the job has not failed")
         job.ClearField("error")
         job.state = STATES["STATE_QUEUED"]
