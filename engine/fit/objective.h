@@ -24,6 +24,8 @@ struct FreeElement {
   Scale scale = Scale::kLinear;
   double lower = 0, upper = 0;  // natural; infinite where there is no bound
   double start = 0;             // natural
+  // An estimated sigma, scale or offset. Its start and bounds come from the data: see nuisance.h.
+  bool nuisance = false;
 };
 
 // What the model says of the data at a point.

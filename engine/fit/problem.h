@@ -16,6 +16,13 @@
 
 namespace costate::fit {
 
+// Finite sizes of a fit; a problem over one is refused before work starts.
+inline constexpr int64_t kMaxConditions = 100'000;
+inline constexpr int64_t kMaxSeries = 1'000'000;
+inline constexpr int64_t kMaxMeasurements = 10'000'000;  // over all series
+inline constexpr int64_t kMaxFreeElements = 1'000'000;
+inline constexpr int64_t kMaxNameBytes = 1024;  // of a condition or group
+
 struct Condition {
   std::string name;
   std::vector<NamedArray> params;
@@ -63,8 +70,8 @@ struct Prior {
 
 struct Free {
   std::string name;
-  std::vector<double> start;          // empty: the simulation's
-  std::optional<double> lower, upper; // unset: the model's
+  std::vector<double> start;           // empty: the simulation's
+  std::optional<double> lower, upper;  // unset: the model's
   Scale scale = Scale::kLinear;
   std::optional<Prior> prior;
   std::vector<std::string> per_condition;
@@ -78,7 +85,7 @@ struct FitProblem {
 };
 
 struct FitOptions {
-  bool method_auto = true;  // choose optimiser.algorithm, which is then ignored
+  bool method_auto = true;               // choose optimiser.algorithm, which is then ignored
   optimise::OptimiserOptions optimiser;  // its num_parts and seed are set per start
   bool max_iterations_auto = true;       // by algorithm, see fit.proto
   GradientOptions gradient;
@@ -118,8 +125,8 @@ struct FittedTrajectory {
 };
 
 struct FitResult {
-  std::vector<StartResult> starts;  // best first
-  std::vector<Estimate> estimates;  // [free]
+  std::vector<StartResult> starts;                                  // best first
+  std::vector<Estimate> estimates;                                  // [free]
   std::vector<double> covariance, correlation, fisher_information;  // [free, free]
   std::vector<double> eigenvalues;                                  // [free]
   std::vector<std::string> unidentified;
