@@ -267,7 +267,9 @@ def _excess_axis(ax: Any, values: FloatArray) -> None:
     if largest > 10:
         ax.set_yscale("symlog", linthresh=1.0, linscale=0.6)
         top = 10.0 ** math.ceil(math.log10(1.2 * largest))
-        ax.set_yticks([0.0, *(10.0**k for k in _decades(0, math.log10(top)))])
+        ticks = [0.0, *(10.0**k for k in _decades(0, math.log10(top)))]
+        ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
         ax.set_ylim(-0.15, top)
     else:
         ax.set_ylim(-0.04 * max(largest, 1.0), 1.1 * max(largest, 1.0))
@@ -312,7 +314,7 @@ def plot_trace(result: FitResult, *, ax: Any = None) -> Any:
     ax.set_ylabel("objective above the best")
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_xlim(left=0)
-    ax.legend(frameon=False, loc="upper right")
+    ax.legend(loc="upper right", framealpha=0.85, edgecolor="none")
     _bare(ax)
     return ax
 

@@ -40,57 +40,79 @@ class LocalServer:
         "127.0.0.1:port".
     binary
         The program.
+    data_directory
+        Where its jobs are.
     """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], address: str, binary: str, log: IO[bytes]
+        self,
+        binary: str,
+        arguments: list[str],
+        timeout: float,
+        data_directory: str | os.PathLike[str] | None,
     ) -> None:
-        self.address = address
         self.binary = binary
-        self._process = process
-        self._log = log
-        self._finalizer = weakref.finalize(self, _stop, process, log, os.getpid())
+        self.address = "127.0.0.1:0"
+        self._arguments = arguments
+        self._timeout = timeout
+        temporary = "" if data_directory else tempfile.mkdtemp(prefix="costate-jobs-")
+        self.data_directory = pathlib.Path(data_directory or temporary)
+        self._log = tempfile.TemporaryFile(prefix="costated-")  # noqa: SIM115 (lives with it)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._finalizer = weakref.finalize(
+            self, _stop, self._processes, self._log, temporary, os.getpid()
+        )
+        try:
+            self._launch()
+        except BaseException:
+            self._finalizer()
+            raise
 
     @classmethod
     def start(
-        cls, binary: str | os.PathLike[str] | None, arguments: list[str], timeout: float
+        cls,
+        binary: str | os.PathLike[str] | None,
+        arguments: list[str],
+        timeout: float,
+        data_directory: str | os.PathLike[str] | None = None,
     ) -> LocalServer:
         """Starts a server and waits until it listens; see `costate.local`."""
-        program = find_binary(binary)
-        log = tempfile.TemporaryFile(prefix="costated-")  # noqa: SIM115 (lives with the server)
+        return cls(find_binary(binary), arguments, timeout, data_directory)
+
+    def _launch(self) -> None:
         with tempfile.TemporaryDirectory(prefix="costate-") as folder:
             port_file = pathlib.Path(folder) / "port"
-            command = [program, "--address=127.0.0.1:0", f"--port-file={port_file}"]
-            command += ["--exit-with-stdin", *_DEFAULT_ARGUMENTS, *arguments]
+            command = [self.binary, f"--address={self.address}", f"--port-file={port_file}"]
+            command += ["--exit-with-stdin", *_DEFAULT_ARGUMENTS]
+            command += self._arguments
             try:
                 # A session of its own: an interrupt at the keyboard is for the caller.
                 process = subprocess.Popen(
                     command,
                     stdin=subprocess.PIPE,
-                    stdout=log,
+                    stdout=self._log,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
             except OSError as error:
-                log.close()
-                raise ServerStartError(f"{program} cannot be started: {error}") from None
+                raise ServerStartError(f"{self.binary} cannot be started: {error}") from None
+            self._processes[:] = [process]
             try:
-                port = _wait_for_port(process, port_file, timeout, log, program)
+                port = _wait_for_port(process, port_file, self._timeout, self._log, self.binary)
             except BaseException:
                 process.kill()
-                _stop(process, log, os.getpid())
                 raise
-        return cls(process, f"127.0.0.1:{port}", program, log)
+        self.address = f"127.0.0.1:{port}"
 
     @property
     def pid(self) -> int:
         """Process id."""
-        return self._process.pid
+        return self._processes[0].pid
 
     @property
     def running(self) -> bool:
         """Whether the process is there."""
-        return self._finalizer.alive and self._process.poll() is None
+        return self._finalizer.alive and self._processes[0].poll() is None
 
     def log(self) -> str:
         """The end of what the server has printed."""
@@ -99,6 +121,16 @@ class LocalServer:
     def stop(self) -> None:
         """Stops the server and waits until it is gone. Does nothing the second time."""
         self._finalizer()
+
+    def restart(self) -> None:
+        """Stops the process if it is there, and starts another one with the same address and jobs.
+
+        Clients that are connected go on with that.
+        """
+        if not self._finalizer.alive:
+            raise ServerStartError("this server was stopped; make another one with costate.local")
+        _end(self._processes[0])
+        self._launch()
 
     def __repr__(self) -> str:
         state = "running" if self.running else "stopped"
@@ -138,9 +170,19 @@ def _tail(log: IO[bytes]) -> str:
     return os.pread(log.fileno(), size - start, start).decode(errors="replace")
 
 
-def _stop(process: subprocess.Popen[bytes], log: IO[bytes], owner: int) -> None:
+def _stop(
+    processes: list[subprocess.Popen[bytes]], log: IO[bytes], temporary: str, owner: int
+) -> None:
     if os.getpid() != owner:
         return  # A forked child: the server is its parent's.
+    for process in processes:
+        _end(process)
+    log.close()
+    if temporary:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
     for end_it in (_close_stdin, subprocess.Popen.terminate, subprocess.Popen.kill):
         end_it(process)
         try:
@@ -148,7 +190,6 @@ def _stop(process: subprocess.Popen[bytes], log: IO[bytes], owner: int) -> None:
             break
         except subprocess.TimeoutExpired:
             continue
-    log.close()
 
 
 def _close_stdin(process: subprocess.Popen[bytes]) -> None:

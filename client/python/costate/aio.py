@@ -218,6 +218,7 @@ def connect(
 
 def local(
     *,
+    data_directory: str | os.PathLike[str] | None = None,
     binary: str | os.PathLike[str] | None = None,
     arguments: list[str] | None = None,
     timeout: float = _rpc.DEFAULT_TIMEOUT,
@@ -229,7 +230,7 @@ def local(
         from costate._local import LocalServer
 
         server = await asyncio.to_thread(
-            LocalServer.start, binary, arguments or [], startup_timeout
+            LocalServer.start, binary, arguments or [], startup_timeout, data_directory
         )
         return Client(_rpc.local_target(server.address), timeout=timeout, server=server)
 

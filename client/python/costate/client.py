@@ -214,6 +214,7 @@ def connect(
 
 def local(
     *,
+    data_directory: str | os.PathLike[str] | None = None,
     binary: str | os.PathLike[str] | None = None,
     arguments: list[str] | None = None,
     timeout: float = _rpc.DEFAULT_TIMEOUT,
@@ -226,6 +227,9 @@ def local(
 
     Parameters
     ----------
+    data_directory
+        Where jobs are kept, to find them again with another server on the same directory.
+        Default: a temporary one, which goes with the server.
     binary
         The program `costated`. Default: the environment variable COSTATE_BINARY, the build
         folders of the checkout this package was installed from, or PATH; in this order.
@@ -245,5 +249,5 @@ def local(
     """
     from costate._local import LocalServer
 
-    server = LocalServer.start(binary, arguments or [], startup_timeout)
+    server = LocalServer.start(binary, arguments or [], startup_timeout, data_directory)
     return Client(_rpc.local_target(server.address), timeout=timeout, server=server)

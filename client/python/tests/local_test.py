@@ -53,6 +53,34 @@ def test_stops_when_collected():
     assert gone(pid)
 
 
+@pytest.mark.parametrize("kill", [False, True])
+def test_restarts_at_its_address(kill):
+    model = costate.Model("state y = 1\ny' = -y")
+    with costate.local() as client:
+        address, pid = client.address, client.server.pid
+        before = client.solve(model, t=(0, 1)).final["y"]
+        if kill:
+            os.kill(pid, signal.SIGKILL)
+        client.server.restart()
+        assert client.server.running and client.server.pid != pid
+        assert client.server.address == address
+        assert client.solve(model, t=(0, 1)).final["y"] == before
+        pid = client.server.pid
+    assert gone(pid, 0.5)
+    with pytest.raises(costate.ServerStartError, match="was stopped"):
+        client.server.restart()
+
+
+def test_data_directories(tmp_path):
+    with costate.local() as client:
+        temporary = client.server.data_directory
+        assert temporary.is_dir()
+    assert not temporary.exists()
+    with costate.local(data_directory=tmp_path / "jobs") as client:
+        assert client.server.data_directory == tmp_path / "jobs"
+    assert tmp_path.exists()
+
+
 def test_two_servers_do_not_meet():
     with costate.local() as one, costate.local() as two:
         assert one.address != two.address
