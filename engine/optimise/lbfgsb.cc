@@ -134,6 +134,8 @@ void Lbfgsb::Tell(Answer answer) {
     std::copy(answer.gradient.begin(), answer.gradient.end(), search_.g.begin());
     keeper_.See(question_.point, answer.value);
     failing_ = false;
+  } else if (question_.point == x_) {
+    return EndSearch();
   } else {
     TellParabola();
   }

@@ -278,8 +278,9 @@ bool LevenbergMarquardt::Restore(StateReader& reader) {
   cut_ = reader.Int() != 0;
   failing_ = reader.Int() != 0;
   const auto k = static_cast<size_t>(qs_.size());
-  if (!reader.ok() || k > q || r.size() != k * q || x_.size() != q || scale_.size() != x_.size() ||
-      question_.point.size() != q || !IsWithin(question_.point, box_) || !IsWithin(x_, box_)) {
+  if (!reader.ok() || k > q || r.size() != k * q || x_.size() != q ||
+      static_cast<size_t>(scale_.size()) != q || question_.point.size() != q ||
+      !IsWithin(question_.point, box_) || !IsWithin(x_, box_)) {
     return false;
   }
   const bool started = std::isfinite(value_);

@@ -29,16 +29,16 @@ struct Method {
   bool is_global;  // needs finite bounds, and does not begin at the start
 };
 
-// Those without gradient that keep within bounds. Not NEWUOA, which knows no bounds, and not the
-// augmented Lagrangians, which are for constraints.
+// Those without gradient that keep within bounds. Not NEWUOA, which knows no bounds, nor its
+// bounded variant, whose trust-region steps may never end; not ORIG_DIRECT, which writes past its
+// arrays when it is stopped; not the augmented Lagrangians, which are for constraints; not AGS,
+// which is missing from builds without C++.
 constexpr Method kMethods[] = {
     {"LN_BOBYQA", NLOPT_LN_BOBYQA, false},
     {"LN_COBYLA", NLOPT_LN_COBYLA, false},
     {"LN_NELDERMEAD", NLOPT_LN_NELDERMEAD, false},
-    {"LN_NEWUOA_BOUND", NLOPT_LN_NEWUOA_BOUND, false},
     {"LN_PRAXIS", NLOPT_LN_PRAXIS, false},
     {"LN_SBPLX", NLOPT_LN_SBPLX, false},
-    {"GN_AGS", NLOPT_GN_AGS, true},
     {"GN_CRS2_LM", NLOPT_GN_CRS2_LM, true},
     {"GN_DIRECT", NLOPT_GN_DIRECT, true},
     {"GN_DIRECT_L", NLOPT_GN_DIRECT_L, true},
@@ -50,8 +50,6 @@ constexpr Method kMethods[] = {
     {"GN_ISRES", NLOPT_GN_ISRES, true},
     {"GN_MLSL", NLOPT_GN_MLSL, true},
     {"GN_MLSL_LDS", NLOPT_GN_MLSL_LDS, true},
-    {"GN_ORIG_DIRECT", NLOPT_GN_ORIG_DIRECT, true},
-    {"GN_ORIG_DIRECT_L", NLOPT_GN_ORIG_DIRECT_L, true},
 };
 
 const Method* FindMethod(std::string_view name) {
@@ -184,9 +182,10 @@ class SearchThread {
     nlopt_set_upper_bounds(search_, box_.upper.data());
     nlopt_set_ftol_rel(search_, options_.function_tolerance);
     nlopt_set_xtol_rel(search_, options_.step_tolerance);
-    // The limit is kept by the caller; this one plans methods that look at it.
-    nlopt_set_maxeval(search_, static_cast<int>(std::min<int64_t>(
-                                   options_.max_iterations, std::numeric_limits<int>::max())));
+    nlopt_set_xtol_abs1(search_, 0);  // MLSL of 2.7.1 reads it unset
+    // The limit is kept by the caller; this one is for methods that plan by it.
+    nlopt_set_maxeval(search_, static_cast<int>(std::clamp<int64_t>(options_.max_iterations, 1000,
+                                                                    1'000'000'000)));
     std::vector<double> x = start_;
     double value = kInfinity;
     const nlopt_result result = nlopt_optimize(search_, x.data(), &value);
@@ -324,8 +323,12 @@ void Nlopt::Tell(Answer answer) {
 }
 
 void Nlopt::JudgeEnding(const Ending& ending) {
-  if (!std::isfinite(keeper_.progress().value)) {
-    return keeper_.End(Outcome::kDiverged, "No finite value of the objective was found.");
+  const int64_t finite =
+      std::count_if(told_.begin(), told_.end(), [](double value) { return std::isfinite(value); });
+  if (finite <= 1) {
+    return keeper_.End(
+        Outcome::kDiverged,
+        absl::StrFormat("%d of %d values of the objective were finite.", finite, told_.size()));
   }
   switch (ending.result) {
     case NLOPT_FTOL_REACHED:

@@ -62,20 +62,20 @@ struct Schedule {
 
 struct OptimiserOptions {
   Algorithm algorithm = Algorithm::kLevenbergMarquardt;
-  int64_t max_iterations = 200;       // NLopt: evaluations
-  double function_tolerance = 1e-9;   // relative decrease of the value
-  double gradient_tolerance = 1e-8;   // on Progress::gradient_norm
-  double step_tolerance = 1e-9;       // relative, of x
-  double learning_rate = 1e-2;        // Adam, AdamW
-  double weight_decay = 1e-2;         // AdamW
-  double beta1 = 0.9, beta2 = 0.999;  // Adam, AdamW
-  double epsilon = 1e-8;              // Adam, AdamW
-  std::optional<double> clip_norm;    // Adam, AdamW
-  Schedule schedule;                  // Adam, AdamW
-  int64_t num_parts = 1;              // terms of the objective
-  int64_t batch_size = 0;             // of them drawn per step of Adam and AdamW; 0: all
-  std::string nlopt_algorithm;        // as "LN_BOBYQA"
-  uint64_t seed = 0;                  // of what is drawn; differs between starts
+  int64_t max_iterations = 200;          // NLopt: evaluations
+  double function_tolerance = 1e-9;      // relative decrease of the value
+  double gradient_tolerance = 1e-8;      // on Progress::gradient_norm
+  double step_tolerance = 1e-9;          // relative, of x
+  double learning_rate = 1e-2;           // Adam, AdamW
+  double weight_decay = 1e-2;            // AdamW
+  double beta1 = 0.9, beta2 = 0.999;     // Adam, AdamW
+  double epsilon = 1e-8;                 // Adam, AdamW
+  std::optional<double> clip_norm = {};  // Adam, AdamW
+  Schedule schedule = {};                // Adam, AdamW
+  int64_t num_parts = 1;                 // terms of the objective
+  int64_t batch_size = 0;                // of them drawn per step of Adam and AdamW; 0: all
+  std::string nlopt_algorithm = {};      // as "LN_BOBYQA"
+  uint64_t seed = 0;                     // of what is drawn; differs between starts
 };
 
 // Infinite where there is no bound. lower <= upper; equal ones hold an element fixed.
