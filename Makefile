@@ -14,10 +14,9 @@ help: ## Show this list
 	  while IFS=$$'\t' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 .PHONY: demo
-demo: packages venv configure ## Fit an epidemic to real data with gradients from the server
+demo: packages venv configure ## Fit real data as durable jobs, and kill the server while it works
 	@cmake --build $(BUILD) --parallel $(JOBS) --target costated
-	@mkdir -p build/demo
-	@$(PYTHON) client/python/examples/influenza.py --output build/demo/influenza.png
+	@$(PYTHON) client/python/examples/durable_fit.py --output build/demo
 
 .PHONY: build
 build: packages configure ## Build everything into build/release
