@@ -150,7 +150,12 @@ _ARGUMENTS = (
     (r"gradient\.memory_budget_bytes\b", "memory_budget"),
     (r"gradient\.want_time_gradient\b", "time_gradient"),
     (r"directions\b", "tangents"),
+    (r"free\b", "parameters"),
+    (r"spec\.display_name\b", "name"),
 )
+# Where the request stands inside of a job.
+_OF_A_JOB = re.compile(r"(spec\.(?!display_name)\w+\.)(fit\.)?")
+_OF_A_FIT = (r"simulation\.options\.method\b", "solver")
 
 
 class InvalidRequest(CostateError, ValueError):
@@ -177,8 +182,12 @@ class InvalidRequest(CostateError, ValueError):
     def argument(self) -> str:
         """The argument behind the first field where that has another name on the wire, or empty:
         "dt" for "simulation.options.fixed.step"."""
-        matching = (name for path, name in _ARGUMENTS if re.match(path, self.field))
-        return next(matching, "")
+        job = _OF_A_JOB.match(self.field)
+        field = self.field[job.end() :] if job else self.field
+        paths = _ARGUMENTS
+        if job and "fit" in job[0]:
+            paths = (_OF_A_FIT, *_ARGUMENTS)
+        return next((name for path, name in paths if re.match(path, field)), "")
 
     @property
     def reason(self) -> str:

@@ -321,3 +321,22 @@ def test_a_closed_client_says_so(fake):
     with pytest.raises(ValueError, match="closed"):
         client.server_info()
     assert "closed" in repr(client)
+
+
+@pytest.mark.parametrize(
+    ("field", "argument"),
+    [
+        ("spec.fit.free[2].lower", "parameters"),
+        ("spec.fit.simulation.t1", "t"),
+        ("spec.fit.simulation.options.method", "solver"),
+        ("spec.profile.fit.simulation.options.method", "solver"),
+        ("spec.solve.simulation.options.method", ""),
+        ("spec.gradient.gradient.method", "gradient_method"),
+        ("spec.fit.data[0].sigma", ""),
+        ("spec.display_name", "name"),
+        ("spec.priority", ""),
+    ],
+)
+def test_fields_of_jobs_name_their_argument(field, argument):
+    error = costate.InvalidRequest("x", violations=[costate.Violation(field, "is wrong")])
+    assert error.argument == argument
