@@ -10,10 +10,11 @@
 namespace costate {
 namespace {
 
-// Spare threads: one for each reserved thread whose task was demoted, and one for each task that
-// may be paused.
+// Spare threads: one for each reserved thread whose task was demoted, one for each task that may be
+// paused, and one for each batch thread whose task may have yielded it.
 size_t MaxWorkers(const ComputePoolOptions& options) {
-  return static_cast<size_t>(2 * options.threads + limits::kMaxStreams);
+  return static_cast<size_t>(3 * options.threads + limits::kMaxStreams +
+                             limits::kMaxWatches);
 }
 
 absl::Duration SinceStart(ComputePool::TimePoint start) {
@@ -47,6 +48,7 @@ ComputePool::~ComputePool() {
     dropped.swap(queues_);
   }
   changed_.notify_all();
+  freed_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
@@ -242,9 +244,12 @@ void ComputePool::RunNext(std::unique_lock<std::mutex>* lock, TaskClass task_cla
   task.run(slot);
   task.run = nullptr;
   lock->lock();
-  delay_models_[static_cast<size_t>(slot.submitted_as_)].Record(slot.cost_,
-                                                                SinceStart(slot.start_));
+  if (slot.cost_ > 0) {
+    delay_models_[static_cast<size_t>(slot.submitted_as_)].Record(slot.cost_,
+                                                                  SinceStart(slot.start_));
+  }
   if (!slot.paused_) --running(slot.task_class_);
+  freed_.notify_all();
   bytes_ -= slot.bytes_;
   slots_.erase(place);
 }
@@ -254,7 +259,23 @@ void ComputePool::Pause(Slot* slot) {
   if (slot->paused_) return;
   slot->paused_ = true;
   --running(slot->task_class_);
+  freed_.notify_all();
   if (NextClass().has_value()) Wake();
+}
+
+void ComputePool::Yield(Slot* slot, absl::Duration patience) {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (slot->paused_ || queue(TaskClass::kBatch).empty()) return;
+  slot->paused_ = true;
+  --running(slot->task_class_);
+  if (NextClass().has_value()) Wake();
+  freed_.wait_for(lock, absl::ToChronoNanoseconds(patience), [this] {
+    return stopping_ || (queue(TaskClass::kBatch).empty() &&
+                         running(TaskClass::kBatch) < options_.threads -
+                                                          options_.interactive_threads);
+  });
+  slot->paused_ = false;
+  ++running(slot->task_class_);
 }
 
 void ComputePool::AddCost(Slot* slot, double cost) {

@@ -55,6 +55,9 @@ class ComputePool {
    public:
     void Pause() { pool_->Pause(this); }
     void Resume() { pool_->Resume(this); }  // at once; may exceed the number of threads briefly
+    // For tasks of the batch class that take long and can wait: lets others of the class that are
+    // queued have the thread first. Returns when one is free again, after `patience` at the latest.
+    void Yield(absl::Duration patience) { pool_->Yield(this, patience); }
     // The task goes on with more work than it was submitted with.
     void AddCost(double cost) { pool_->AddCost(this, cost); }
 
@@ -71,7 +74,7 @@ class ComputePool {
 
   struct Task {
     TaskClass task_class = TaskClass::kInteractive;
-    double cost = 0;    // element operations, estimated
+    double cost = 0;    // element operations, estimated; 0: nothing is learned from its time
     int64_t bytes = 0;  // held in memory until the task is done
     TimePoint deadline = TimePoint::max();
     std::function<void(Slot&)> run;
@@ -110,6 +113,7 @@ class ComputePool {
   void Loop();
   void Pause(Slot* slot);
   void Resume(Slot* slot);
+  void Yield(Slot* slot, absl::Duration patience);
   void AddCost(Slot* slot, double cost);
   // The members below expect mutex_ to be held.
   absl::Status Admit(const Task& task) const;
@@ -128,6 +132,7 @@ class ComputePool {
   const size_t max_workers_;
   mutable std::mutex mutex_;
   std::condition_variable changed_;
+  std::condition_variable freed_;  // a thread of the batch class, perhaps
   std::array<std::deque<Queued>, 2> queues_;
   std::array<double, 2> queued_cost_ = {0, 0};
   std::array<int64_t, 2> running_ = {0, 0};

@@ -26,6 +26,10 @@
 
 namespace costate {
 
+namespace jobs {
+class JobBackend;
+}
+
 struct EnvironmentOptions {
   ComputePoolOptions pool;
   ModelRegistryOptions models;
@@ -64,6 +68,12 @@ class Environment {
   std::optional<JobGauges> job_gauges() const;
   void SetJobGauges(std::function<JobGauges()> source);
   std::atomic<int64_t>& open_streams() { return open_streams_; }
+  std::atomic<int64_t>& open_watches() { return open_watches_; }  // streams that mostly wait
+
+  // Null where the server keeps no jobs. Set before calls are served, and outlives them.
+  jobs::JobBackend* jobs() const { return jobs_; }
+  void SetJobs(jobs::JobBackend* jobs) { jobs_ = jobs; }
+
   absl::Time now() const { return now_(); }
   const EnvironmentOptions& options() const { return options_; }
 
@@ -84,6 +94,8 @@ class Environment {
   KeptSolves kept_solves_;  // before the timer, whose callbacks use it
   ActiveCalls active_calls_;
   std::atomic<int64_t> open_streams_{0};
+  std::atomic<int64_t> open_watches_{0};
+  jobs::JobBackend* jobs_ = nullptr;
   DeadlineTimer timer_;
   // Last, so that its threads end before what they use.
   std::unique_ptr<ComputePool> pool_;

@@ -21,6 +21,7 @@ namespace costate {
 struct ModelEntry {
   std::shared_ptr<const Model> model;
   std::string text;        // empty for a graph
+  std::string graph;       // serialised costate.v1.Graph of a registered one that came as such
   int64_t bytes = 0;       // estimated size of all of it
   absl::Time create_time;  // when it was registered
 };

@@ -109,6 +109,40 @@ absl::Status SetMaxDiskBytes(const std::string& text, CommandLine* line) {
                   &line->server.environment.max_disk_bytes);
 }
 
+absl::Status SetDataDirectory(const std::string& text, CommandLine* line) {
+  line->server.jobs.directory = text == "none" ? "" : text;
+  line->server.jobs_directory_is_default = false;
+  return absl::OkStatus();
+}
+
+absl::Status SetJobWorkers(const std::string& text, CommandLine* line) {
+  int64_t value = 0;
+  RETURN_IF_ERROR(ParseInt("job-workers", text, 0, kMaxThreads, &value));
+  line->server.jobs.workers = static_cast<int>(value);
+  return absl::OkStatus();
+}
+
+absl::Status SetMaxQueuedJobs(const std::string& text, CommandLine* line) {
+  return ParseInt("max-queued-jobs", text, 1, std::numeric_limits<int64_t>::max(),
+                  &line->server.jobs.max_queued_jobs);
+}
+
+// A duration within limits.
+Setter Between(const char* flag, absl::Duration least, absl::Duration most,
+               absl::Duration jobs::LocalJobsOptions::* member) {
+  return [=](const std::string& text, CommandLine* line) {
+    absl::Duration value;
+    RETURN_IF_ERROR(ParseDuration(flag, text, &value));
+    if (value < least || value > most) {
+      return FieldError(absl::StrCat("--", flag), absl::StrCat("\"", text, "\""),
+                        absl::StrCat("a duration from ", absl::FormatDuration(least), " to ",
+                                     absl::FormatDuration(most)));
+    }
+    line->server.jobs.*member = value;
+    return absl::OkStatus();
+  };
+}
+
 absl::Status SetLogLevel(const std::string& text, CommandLine* line) {
   const std::optional<LogLevel> level = FindLogLevel(text);
   if (!level.has_value()) {
@@ -170,6 +204,25 @@ const std::vector<Flag>& Flags() {
        }},
       {"max-disk-bytes", "BYTES", "of checkpoints on disk, of all calls at once (17179869184)",
        SetMaxDiskBytes},
+      {"data-directory", "PATH",
+       "of queued jobs, on a local disk, for this server alone; none keeps no jobs (a user state "
+       "directory, unless another server has it)",
+       SetDataDirectory},
+      {"job-workers", "N",
+       "tasks of jobs at a time, 0 runs none (the threads not reserved for small calls)",
+       SetJobWorkers},
+      {"job-retention", "DURATION",
+       "how long a job is kept after its end where it does not say (720h)",
+       Between("job-retention", absl::Seconds(1), limits::kMaxJobRetention,
+               &jobs::LocalJobsOptions::retention)},
+      {"max-queued-jobs", "N", "jobs that have not ended (1000000)", SetMaxQueuedJobs},
+      {"job-lease", "DURATION",
+       "after which a task whose worker says nothing is given to another (30s)",
+       Between("job-lease", absl::Milliseconds(100), absl::Hours(1),
+               &jobs::LocalJobsOptions::lease)},
+      {"job-checkpoint", "DURATION", "how often a running fit is stored (5s)",
+       Between("job-checkpoint", absl::ZeroDuration(), absl::Hours(1),
+               &jobs::LocalJobsOptions::checkpoint_every)},
       {"tls-cert", "PATH", "PEM certificate chain; turns TLS on, with --tls-key",
        [](const std::string& text, CommandLine* line) {
          line->server.tls.cert = text;
@@ -215,6 +268,8 @@ void SetDefaults(CommandLine* line) {
   pool.threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 2, kMaxThreads);
   pool.interactive_threads = 0;  // follows threads
   line->server.environment.cache_directory = DefaultCacheDirectory();
+  line->server.jobs.directory = DefaultDataDirectory();
+  line->server.jobs_directory_is_default = true;
 }
 
 absl::Status Settle(CommandLine* line) {
@@ -233,6 +288,14 @@ std::string DefaultCacheDirectory() {
   }
   const char* home = std::getenv("HOME");
   return home != nullptr && *home == '/' ? absl::StrCat(home, "/.cache/costate/kernels") : "";
+}
+
+std::string DefaultDataDirectory() {
+  if (const char* state = std::getenv("XDG_STATE_HOME"); state != nullptr && *state == '/') {
+    return absl::StrCat(state, "/costate/jobs");
+  }
+  const char* home = std::getenv("HOME");
+  return home != nullptr && *home == '/' ? absl::StrCat(home, "/.local/state/costate/jobs") : "";
 }
 
 std::string HelpText() {

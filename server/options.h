@@ -34,6 +34,9 @@ std::string HelpText();
 // "$XDG_CACHE_HOME/costate/kernels" or "~/.cache/costate/kernels"; empty without a home.
 std::string DefaultCacheDirectory();
 
+// "$XDG_STATE_HOME/costate/jobs" or "~/.local/state/costate/jobs"; empty without a home.
+std::string DefaultDataDirectory();
+
 }  // namespace costate
 
 #endif  // COSTATE_SERVER_OPTIONS_H_

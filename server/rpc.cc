@@ -218,12 +218,6 @@ void StreamWriter::OnCancel() { call_->Cancel(ReasonOfCancel(*context_)); }
 
 }  // namespace internal
 
-grpc::ServerUnaryReactor* RefuseUnary(Environment& environment, const RpcMethod& method,
-                                      grpc::CallbackServerContext* context, absl::Status status) {
-  return new internal::Refusal<grpc::ServerUnaryReactor>(environment, method, context,
-                                                         std::move(status));
-}
-
 grpc::ServerWriteReactor<grpc::ByteBuffer>* RefuseStream(Environment& environment,
                                                          const RpcMethod& method,
                                                          grpc::CallbackServerContext* context,

@@ -30,6 +30,7 @@ namespace costate {
 struct RpcMethod {
   const char* name;             // "costate.v1.SolveService/Solve"
   bool carries_arrays = false;  // else limits::kMaxControlMessageBytes applies
+  bool mostly_waits = false;    // a stream of events, of which more may be open than of others
 };
 
 template <typename Request, typename Response>
@@ -54,6 +55,14 @@ CallOptions MakeCallOptions(const Environment& environment, const RpcMethod& met
 
 // RESOURCE_EXHAUSTED for a request past the limit of its method.
 absl::Status CheckRequestSize(const RpcMethod& method, int64_t bytes);
+
+// The streams of the method's sort that are open, and how many may be.
+inline std::atomic<int64_t>& OpenStreams(Environment& environment, const RpcMethod& method) {
+  return method.mostly_waits ? environment.open_watches() : environment.open_streams();
+}
+inline int64_t MaxStreams(const RpcMethod& method) {
+  return method.mostly_waits ? limits::kMaxWatches : limits::kMaxStreams;
+}
 
 // Scans, then parses, then empties the buffer.
 absl::Status ParseRequest(grpc::ByteBuffer* buffer, google::protobuf::Message* message);
@@ -189,7 +198,7 @@ class StreamCall : public StreamWriter, public ResponseStream<Response> {
     SetCall(std::make_shared<Call>(environment,
                                    MakeCallOptions(environment, method, context, *request)));
   }
-  ~StreamCall() override { --environment_.open_streams(); }
+  ~StreamCall() override { --OpenStreams(environment_, method_); }
 
   void Start() {
     call().Start(
@@ -244,8 +253,6 @@ class StreamCall : public StreamWriter, public ResponseStream<Response> {
 }  // namespace internal
 
 // Answers at once.
-grpc::ServerUnaryReactor* RefuseUnary(Environment& environment, const RpcMethod& method,
-                                      grpc::CallbackServerContext* context, absl::Status status);
 grpc::ServerWriteReactor<grpc::ByteBuffer>* RefuseStream(Environment& environment,
                                                          const RpcMethod& method,
                                                          grpc::CallbackServerContext* context,
@@ -269,8 +276,8 @@ template <typename Request, typename Response>
 grpc::ServerWriteReactor<grpc::ByteBuffer>* StartStream(
     Environment& environment, const RpcMethod& method, grpc::CallbackServerContext* context,
     const grpc::ByteBuffer* request, PrepareHandler<Request, ResponseStream<Response>> handler) {
-  if (++environment.open_streams() > limits::kMaxStreams) {
-    --environment.open_streams();
+  if (++internal::OpenStreams(environment, method) > internal::MaxStreams(method)) {
+    --internal::OpenStreams(environment, method);
     return RefuseStream(
         environment, method, context,
         ExhaustedStatus("the server is at capacity: too many open streams", absl::Seconds(1)));

@@ -29,12 +29,12 @@
 #include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
 #include "server/handlers/gradients.h"
+#include "server/handlers/jobs.h"
 #include "server/handlers/kept_solves.h"
 #include "server/handlers/models.h"
 #include "server/handlers/server_info.h"
 #include "server/handlers/solves.h"
 #include "server/handlers/stability.h"
-#include "server/handlers/unimplemented.h"
 #include "server/rpc.h"
 
 namespace costate {
@@ -62,20 +62,13 @@ using grpc::CallbackServerContext;
     return StartStream<v1::Method##Request, v1::Method##Response>(                              \
         environment_, {"costate.v1." #Service "/" #Method, arrays}, context, request, handler); \
   }
-#define COSTATE_UNIMPLEMENTED(Service, Method)                                                \
-  grpc::ServerUnaryReactor* Method(CallbackServerContext* context, const ByteBuffer* request, \
-                                   ByteBuffer* response) override {                           \
-    static_cast<void>(request);                                                               \
-    static_cast<void>(response);                                                              \
-    constexpr RpcMethod kMethod{"costate.v1." #Service "/" #Method};                          \
-    return RefuseUnary(environment_, kMethod, context, UnimplementedStatus(kMethod.name));    \
-  }
-#define COSTATE_UNIMPLEMENTED_STREAM(Service, Method)                                       \
-  grpc::ServerWriteReactor<ByteBuffer>* Method(CallbackServerContext* context,              \
-                                               const ByteBuffer* request) override {        \
-    static_cast<void>(request);                                                             \
-    constexpr RpcMethod kMethod{"costate.v1." #Service "/" #Method};                        \
-    return RefuseStream(environment_, kMethod, context, UnimplementedStatus(kMethod.name)); \
+// A stream that mostly waits for something to happen.
+#define COSTATE_HANDLE_WATCH(Service, Method, handler)                                        \
+  grpc::ServerWriteReactor<ByteBuffer>* Method(CallbackServerContext* context,                \
+                                               const ByteBuffer* request) override {          \
+    return StartStream<v1::Method##Request, v1::Method##Response>(                            \
+        environment_, {"costate.v1." #Service "/" #Method, false, true}, context, request,    \
+        handler);                                                                             \
   }
 
 using RawModelService = v1::ModelService::WithRawCallbackMethod_CreateModel<
@@ -161,13 +154,13 @@ using RawJobService = v1::JobService::WithRawCallbackMethod_CreateJob<
 class JobServiceImpl final : public RawJobService {
  public:
   explicit JobServiceImpl(Environment& environment) : environment_(environment) {}
-  COSTATE_UNIMPLEMENTED(JobService, CreateJob)
-  COSTATE_UNIMPLEMENTED(JobService, GetJob)
-  COSTATE_UNIMPLEMENTED(JobService, ListJobs)
-  COSTATE_UNIMPLEMENTED_STREAM(JobService, WatchJob)
-  COSTATE_UNIMPLEMENTED(JobService, CancelJob)
-  COSTATE_UNIMPLEMENTED(JobService, DeleteJob)
-  COSTATE_UNIMPLEMENTED(JobService, RequeueJob)
+  COSTATE_HANDLE(JobService, CreateJob, true, costate::CreateJob)
+  COSTATE_HANDLE(JobService, GetJob, false, costate::GetJob)
+  COSTATE_HANDLE(JobService, ListJobs, false, costate::ListJobs)
+  COSTATE_HANDLE_WATCH(JobService, WatchJob, costate::WatchJob)
+  COSTATE_HANDLE(JobService, CancelJob, false, costate::CancelJob)
+  COSTATE_HANDLE(JobService, DeleteJob, false, costate::DeleteJob)
+  COSTATE_HANDLE(JobService, RequeueJob, false, costate::RequeueJob)
 
  private:
   Environment& environment_;
@@ -187,8 +180,7 @@ class ServerServiceImpl final : public RawServerService {
 
 #undef COSTATE_HANDLE
 #undef COSTATE_HANDLE_STREAM
-#undef COSTATE_UNIMPLEMENTED
-#undef COSTATE_UNIMPLEMENTED_STREAM
+#undef COSTATE_HANDLE_WATCH
 
 // ---- address and credentials
 // ---------------------------------------------------------------------
@@ -344,6 +336,7 @@ class GrpcServer final : public Server {
     calls.StartDraining();
     log_.Write(LogLevel::kInfo, "drain_start",
                {{"calls", calls.size()}, {"grace_s", absl::ToDoubleSeconds(grace)}});
+    if (jobs_ != nullptr) jobs_->Drain();
     const bool idle = calls.WaitUntilIdle(grace);
     calls.CancelAll(Cancellation::Reason::kShuttingDown);
     // Statuses of what was just cancelled go out before the transport ends streams by itself.
@@ -422,6 +415,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& optio
   ASSIGN_OR_RETURN(std::unique_ptr<Environment> environment,
                    Environment::Create(options.environment, log));
   auto server = std::make_unique<GrpcServer>(std::move(environment), log);
+  RETURN_IF_ERROR(server->OpenJobs(options));
   RETURN_IF_ERROR(server->Listen(options));
   RETURN_IF_ERROR(server->ServeMetrics(options.metrics));
   log.Write(LogLevel::kInfo, "listening",

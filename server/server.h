@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/environment.h"
+#include "server/jobs/local_jobs.h"
 #include "server/log.h"
 #include "server/metrics_endpoint.h"
 
@@ -30,6 +31,10 @@ struct ServerOptions {
   TlsOptions tls;
   bool allow_insecure = false;  // serve without TLS beyond loopback
   MetricsEndpointOptions metrics;
+  // Jobs are kept where there is a directory. One that is only the default may be another server's:
+  // this one then keeps no jobs.
+  jobs::LocalJobsOptions jobs;
+  bool jobs_directory_is_default = false;
   EnvironmentOptions environment;
 };
 
@@ -50,8 +55,9 @@ class Server {
   virtual int metrics_port() const = 0;  // 0 without an endpoint
   virtual Environment& environment() = 0;
 
-  // Health turns NOT_SERVING, new calls are refused with UNAVAILABLE, running ones may go on for
-  // `grace`, then are cancelled. Returns when all have ended. Once.
+  // Health turns NOT_SERVING, new calls are refused with UNAVAILABLE, no more tasks of jobs are
+  // claimed, those that run are stored and released; running calls may go on for `grace`, then are
+  // cancelled. Returns when all have ended. Once.
   virtual void Drain(absl::Duration grace) = 0;
 };
 

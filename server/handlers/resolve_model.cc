@@ -61,7 +61,8 @@ absl::StatusOr<ModelOrIssues> CompileGraph(CallContext& call, const std::string&
   }
   auto entry = std::make_shared<ModelEntry>();
   ASSIGN_OR_RETURN(entry->model, call.environment.engine().Compile(*std::move(ir)));
-  entry->bytes = EstimateBytes(*entry->model, "");
+  entry->graph = graph.SerializeAsString();
+  entry->bytes = EstimateBytes(*entry->model, entry->graph);
   result.entry = std::move(entry);
   return result;
 }
@@ -122,6 +123,19 @@ absl::StatusOr<ModelOrIssues> CompileModel(CallContext& call, const std::string&
                         : CompileGraph(call, field + ".graph", source.graph());
   call.record.compile += absl::Now() - start;
   return compiled;
+}
+
+absl::Status InlineModel(Environment& environment, const std::string& field,
+                         v1::ModelSource* source) {
+  if (!source->has_name()) return absl::OkStatus();
+  const absl::StatusOr<ModelEntryPtr> entry = environment.models().Get(source->name());
+  if (!entry.ok()) return WithFieldPrefix(field, entry.status());
+  if (!(*entry)->text.empty()) {
+    source->set_text((*entry)->text);
+  } else if (!source->mutable_graph()->ParseFromString((*entry)->graph)) {
+    return absl::InternalError("a registered graph cannot be read");
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<ResolvedModel> ResolveModel(CallContext& call, const std::string& field,

@@ -23,6 +23,11 @@ struct ModelOrIssues {
 absl::StatusOr<ModelOrIssues> CompileModel(CallContext& call, const std::string& field,
                                            const v1::ModelSource& source);
 
+// Puts the text or graph of a registered model in place of its name, so that the source means the
+// same when the server has forgotten the name. NOT_FOUND for a name that is not registered.
+absl::Status InlineModel(Environment& environment, const std::string& field,
+                         v1::ModelSource* source);
+
 // A model ready to run, and what its first run costs beyond later ones.
 struct ResolvedModel {
   ModelEntryPtr entry;

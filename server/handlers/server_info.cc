@@ -1,14 +1,18 @@
 #include "server/handlers/server_info.h"
 
+#include <google/protobuf/descriptor.h>
+
 #include <string>
 
+#include "costate/v1/job.pb.h"
 #include "engine/base/limits.h"
 #include "engine/gradients/method.h"
 #include "engine/model/ir.h"
 #include "engine/solvers/stepper.h"
 #include "server/convert/options.h"
 #include "server/environment.h"
-#include "server/handlers/unimplemented.h"
+#include "server/jobs/job_backend.h"
+#include "server/limits.h"
 #include "server/version.h"
 
 namespace costate {
@@ -97,6 +101,30 @@ void LimitsToProto(const EnvironmentOptions& options, v1::ServerLimits* proto) {
   if (!options.scratch_directory.empty()) proto->set_max_disk_bytes(options.max_disk_bytes);
 }
 
+// Without a store, every method of the service says so.
+void JobsToProto(const jobs::JobBackend* backend, v1::ServerInfo* info) {
+  if (backend == nullptr) {
+    const google::protobuf::ServiceDescriptor* service =
+        v1::JobSpec::descriptor()->file()->FindServiceByName("JobService");
+    for (int i = 0; service != nullptr && i < service->method_count(); ++i) {
+      info->add_unimplemented(service->full_name() + "/" + service->method(i)->name());
+    }
+    return;
+  }
+  const google::protobuf::OneofDescriptor* kinds =
+      v1::JobSpec::descriptor()->FindOneofByName("request");
+  for (int i = 0; i < kinds->field_count(); ++i) info->add_job_kinds(kinds->field(i)->name());
+  v1::ServerLimits* limits = info->mutable_limits();
+  limits->set_max_fit_starts(limits::kMaxFitStarts);
+  limits->set_max_fit_conditions(limits::kMaxFitConditions);
+  limits->set_max_fit_series(limits::kMaxFitSeries);
+  limits->set_max_fit_points(limits::kMaxFitPoints);
+  limits->set_max_fit_free(limits::kMaxFitFree);
+  limits->set_max_queued_jobs(backend->max_queued_jobs());
+  *limits->mutable_job_retention() = DurationToProto(backend->retention());
+  *limits->mutable_max_job_retention() = DurationToProto(limits::kMaxJobRetention);
+}
+
 }  // namespace
 
 absl::Status GetServerInfo(CallContext& call, const v1::GetServerInfoRequest& request,
@@ -115,9 +143,7 @@ absl::Status GetServerInfo(CallContext& call, const v1::GetServerInfoRequest& re
   OpsToProto(info);
   LimitsToProto(environment.options(), info->mutable_limits());
   info->mutable_limits()->set_max_kept_bytes(environment.kept_solves().max_bytes());
-  for (const UnimplementedMethod& entry : UnimplementedMethods()) {
-    info->add_unimplemented(entry.method);
-  }
+  JobsToProto(environment.jobs(), info);
   return absl::OkStatus();
 }
 

@@ -1,4 +1,7 @@
 // Carries out queued tasks on the compute pool: claims, renews, checkpoints, completes.
+//
+// Every event of a task is a line of the log: job_claimed, job_checkpointed (debug),
+// job_task_completed, job_failed, job_cancelled, job_released, job_lost.
 #ifndef COSTATE_SERVER_JOBS_WORKER_H_
 #define COSTATE_SERVER_JOBS_WORKER_H_
 
@@ -15,7 +18,7 @@ class Environment;
 namespace costate::jobs {
 
 struct WorkerOptions {
-  int slots = 1;  // tasks at a time; at most the batch threads of the pool
+  int slots = 1;  // tasks at a time, >= 1; at most the batch threads of the pool are used
   absl::Duration lease = absl::Seconds(30);
   absl::Duration renew_every = absl::Seconds(10);
   absl::Duration lease_margin = absl::Seconds(3);  // the worker stops this long before the end
@@ -23,8 +26,12 @@ struct WorkerOptions {
   absl::Duration reap_every = absl::Seconds(5);
 };
 
-// Owns its threads. A lease that could not be renewed in time is given up by the worker itself, by
-// CLOCK_BOOTTIME, before the store may give the task to another.
+// With everything that follows from the length of a lease: renewed thrice, a tenth as margin.
+WorkerOptions OptionsForLease(absl::Duration lease);
+
+// Owns its threads; tasks run on those of the pool, as batch work. A lease that could not be
+// renewed in time is given up by the worker itself, by CLOCK_BOOTTIME, before the store may give
+// the task to another.
 // Thread-safety: all members may be called from any thread.
 class Worker {
  public:
@@ -37,7 +44,7 @@ class Worker {
   virtual void CancelJob(const std::string& id) = 0;
 
   // Claims no more, stops what runs at its next step, stores its state and releases it. Returns
-  // when all is released. Once.
+  // when all is released, within a lease. Once.
   virtual void Drain() = 0;
 
   virtual int running() const = 0;

@@ -70,6 +70,11 @@ absl::Status ValidateFitSimulation(const std::string& field, const v1::Simulatio
     return FieldStatus(absl::StatusCode::kInvalidArgument, field + ".options.save",
                        "must be unset; save times are those of the data");
   }
+  if (simulation.options().has_wall_budget()) {
+    return FieldStatus(absl::StatusCode::kInvalidArgument, field + ".options.wall_budget",
+                       "must be unset: a fit that is resumed gives the same result, which must not "
+                       "depend on the clock; give the job a deadline");
+  }
   if (!simulation.options().return_grid()) return absl::OkStatus();
   return FieldStatus(absl::StatusCode::kInvalidArgument, field + ".options.return_grid",
                      "must be unset; a fit returns no grids");
