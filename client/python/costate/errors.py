@@ -140,7 +140,7 @@ def _rebuild(kind: type[CostateError], args: tuple[Any, ...], state: dict[str, A
 
 
 # Paths of fields on the wire, by the argument that fills them where its name is another.
-_ARGUMENTS = (
+_ARGUMENTS: tuple[tuple[str, str], ...] = (
     (r"simulation\.t[01]\b", "t"),
     (r"simulation\.initial_state\b", "y0"),
     (r"simulation\.options\.fixed\b", "dt"),

@@ -42,6 +42,25 @@ def test_influenza(tmp_path):
     assert picture.startswith(b"\x89PNG")
 
 
+def test_durable_fit(tmp_path):
+    """The server is killed while it works; the tables are those of an unbroken run."""
+    pytest.importorskip("matplotlib")
+    out = run("durable_fit.py", "--output", "deep/demo", cwd=tmp_path)
+    done, starts = map(int, re.search(r"(\d+) of (\d+) starts of the long fit", out).groups())
+    assert 0 < done < starts
+    assert int(re.search(r"the long one took (\d+) attempts", out)[1]) > 1
+    assert "The killed fit and the other agree." in out
+    influenza, hare, _ = out.split("Fit of ")[1:]
+    r0 = float(re.search(r"R0 = b/k = ([\d.]+)", influenza)[1])
+    assert r0 == pytest.approx(1.66922614 / 0.44345019, abs=1e-3)  # by SciPy, see witness.py
+    values = dict(re.findall(r"^  (\w+) +([\d.]+) ", hare, re.MULTILINE))
+    assert float(values["a"]) == pytest.approx(0.540014, rel=1e-4)
+    assert float(values["lynx"]) == pytest.approx(5.84374, rel=1e-4)
+    for name in ("influenza", "hare_lynx", "waterfall"):
+        picture = pathlib.Path(tmp_path / "deep" / "demo" / f"{name}.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+
+
 def test_ensemble(tmp_path):
     out = run("ensemble.py", cwd=tmp_path)
     assert "1000 trajectories" in out

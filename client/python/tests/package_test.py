@@ -112,10 +112,27 @@ a: costate.Solution = client.solve(model, t=(0, 1), save_at=np.zeros(3), params=
 g: costate.Gradient = client.gradient(
     model, t=(0, 14), loss=costate.LeastSquares(output="i", t=[1], values=[2.0]), wrt=["b"]
 )
+job: costate.Job[costate.FitResult] = client.fit(
+    model,
+    data=[costate.Data({"b": 2.0}, output="i", t=[1], values=[2.0], sigma=0.1)],
+    parameters={"b": costate.Free(1.0, (0.01, 10), scale="log10"), "k": 0.4},
+    starts=64,
+    rtol=1e-8,
+)
+f: costate.FitResult = job.result(timeout=600)
+x: float = f.best["b"]
+for p in job.progress():
+    y: float = p.best_objective
+q: costate.ProfileResult = client.profile(job, ["b"]).wait().result()
+s: costate.Solution = client.submit(name="x").solve(model, t=(0, 1)).result()
+js: list[costate.Job[object]] = client.jobs(kind="fit")
 
 async def use() -> costate.Solution:
     async with costate.aio.local() as twin:
-        return await twin.solve(model, params={"b": 3})
+        many = await twin.submit.gradient(model, loss=costate.Integral("i"))
+        gradient: costate.Gradient = await many.result()
+        r: costate.FitResult = await (await twin.fit(model, data=[], parameters=["b"])).result()
+        return await twin.solve(model, params={"b": gradient["b"]})
 """
 
 
@@ -127,11 +144,15 @@ def test_types_of_callers(tmp_path):
     environment = {**os.environ, "MYPYPATH": str(PACKAGE)}
     run(*mypy, good, cwd=tmp_path, env=environment)
     bad = tmp_path / "bad.py"
-    bad.write_text(USE_OF_TYPES + "client.solve(model, rtoll=1.0)\n")
+    bad.write_text(
+        USE_OF_TYPES
+        + "client.solve(model, rtoll=1.0)\nz: costate.Vjp = client.submit.solve(model).result()\n"
+    )
     done = subprocess.run(
         [*mypy, str(bad)], cwd=tmp_path, env=environment, text=True, capture_output=True
     )
     assert 'did you mean "rtol"' in done.stdout
+    assert 'expression has type "Solution", variable has type "Vjp"' in done.stdout
 
 
 @pytest.mark.slow
