@@ -308,7 +308,7 @@ class Job(JobInfo, Generic[T]):
             if not self.ended:
                 self.wait(timeout, bar=bar, patience=patience)
             self._message, self._result = self._client._run(
-                fetch_result(self._client._context, self.name, None)
+                fetch_result(self._client._context, self._message)
             )
         return cast(T, self._result)
 
@@ -396,7 +396,7 @@ class AsyncJob(JobInfo, Generic[T]):
             if not self.ended:
                 await self.wait(timeout, bar=bar, patience=patience)
             self._message, self._result = await self._client._run(
-                fetch_result(self._client._context, self.name, None)
+                fetch_result(self._client._context, self._message)
             )
         return cast(T, self._result)
 

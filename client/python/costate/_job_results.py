@@ -59,14 +59,26 @@ def get_job(name: str, timeout: float | None) -> Operation[Any]:
     return response.job
 
 
-def fetch_result(context: Context, name: str, timeout: float | None) -> Operation[tuple[Any, Any]]:
-    """The Job message and the result of a job that has ended; raises what became of it else."""
-    job = yield from get_job(name, timeout)
+def fetch_result(
+    context: Context, known: Any, timeout: float | None = None
+) -> Operation[tuple[Any, Any]]:
+    """The Job message without its bulk, and the result of a job that has ended.
+
+    Raises what became of it where there is none. `known` is what the server last said of it, and
+    is not asked for again where it has the result.
+    """
+    job = type(known)()
+    job.CopyFrom(known if known.HasField("result") else (yield from get_job(known.name, timeout)))
     error = error_of(job)
     if error is not None:
         # With the server's own error as its cause.
         raise error from error.__cause__
-    return job, (yield from _convert(context, job, timeout))
+    result = yield from _convert(context, job, timeout)
+    brief = type(known)()
+    brief.CopyFrom(job)
+    brief.ClearField("spec")
+    brief.ClearField("result")
+    return brief, result
 
 
 def error_of(job: Any) -> CostateError | None:
