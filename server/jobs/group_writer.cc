@@ -158,7 +158,17 @@ void GroupWriter::DiskIsFull() {
   if (directory_ == nullptr) return;
   disk_full_ = true;
   directory_->DropReserve();
-  // Moves the log into the database, which gives back the room of the log.
+  EmptyLog();
+}
+
+// Moves the log into the database, which gives back the room of the log. Not where the database
+// has no room to grow by what is in the log: that would use up the reserve and free nothing.
+void GroupWriter::EmptyLog() {
+  const absl::StatusOr<int64_t> pages = db_->QueryInt("PRAGMA page_count");
+  const absl::StatusOr<int64_t> page_bytes = db_->QueryInt("PRAGMA page_size");
+  if (!pages.ok() || !page_bytes.ok()) return;
+  const int64_t growth = *pages * *page_bytes - directory_->DatabaseFileBytes();
+  if (growth > directory_->FreeBytes()) return;
   db_->Execute("PRAGMA wal_checkpoint(TRUNCATE)").IgnoreError();
 }
 
@@ -168,7 +178,7 @@ void GroupWriter::SeeWhetherThereIsRoom() {
   if (free_pages.ok() && page_bytes.ok() && *free_pages * *page_bytes > 0 &&
       *free_pages * *page_bytes >= directory_->reserve_bytes()) {
     db_->Execute("PRAGMA incremental_vacuum").IgnoreError();
-    db_->Execute("PRAGMA wal_checkpoint(TRUNCATE)").IgnoreError();
+    EmptyLog();
   }
   disk_full_ = !directory_->MakeReserve();
 }

@@ -56,6 +56,7 @@ class GroupWriter {
   absl::Status RunOne(Pending& pending, Transaction& transaction);
   void Publish(const Transaction& transaction);
   void DiskIsFull();
+  void EmptyLog();
   void SeeWhetherThereIsRoom();
 
   const Options options_;

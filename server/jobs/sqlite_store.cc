@@ -256,6 +256,16 @@ class SqliteStore final : public JobStore {
   GroupWriter writer_;  // ends first
 };
 
+// The log is moved into the database often enough that the reserve has room for what is in it: the
+// database may have to grow by as much before the log gives its own room back.
+absl::Status LimitLog(Connection& db, int64_t reserve_bytes) {
+  constexpr int64_t kMaxPages = 1000;
+  constexpr int64_t kMinPages = 16;
+  ASSIGN_OR_RETURN(const int64_t page_bytes, db.QueryInt("PRAGMA page_size"));
+  const int64_t pages = std::clamp(reserve_bytes / 4 / page_bytes, kMinPages, kMaxPages);
+  return db.Script(absl::StrCat("PRAGMA wal_autocheckpoint = ", pages));
+}
+
 absl::Status CheckIntegrity(Connection& db) {
   Rows rows = db.Query("PRAGMA quick_check(1)");
   const bool good = rows.Next() && rows.Text(0) == "ok";
@@ -274,6 +284,7 @@ absl::StatusOr<std::unique_ptr<JobStore>> OpenSqliteStore(const SqliteOptions& o
                    Connection::Open(directory == nullptr ? "" : directory->database(),
                                     Connection::Mode::kWriter));
   RETURN_IF_ERROR(CheckIntegrity(*db));
+  RETURN_IF_ERROR(LimitLog(*db, options.reserve_bytes));
   RETURN_IF_ERROR(MigrateSchema(*db, SchemaMigrations()));
   ASSIGN_OR_RETURN(const Counts counts, CountAll(*db));
   return std::make_unique<SqliteStore>(options, std::move(directory), std::move(db), counts);

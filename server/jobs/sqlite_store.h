@@ -17,7 +17,10 @@ namespace costate::jobs {
 struct SqliteOptions {
   std::string directory;  // local disk; made if it is not there. Empty: in memory, for tests
   StoreLimits limits;
-  int64_t reserve_bytes = int64_t{16} << 20;  // a file to delete when the disk is full
+  // A file to delete when the disk is full; >= 4 times what is usually written at once. The disk
+  // counts as full until twice as much is free again. 0: none, and then nothing is refused before
+  // its time.
+  int64_t reserve_bytes = int64_t{16} << 20;
   std::function<absl::Time()> now = absl::Now;
 };
 

@@ -68,6 +68,11 @@ absl::StatusOr<int> Lock(const std::string& path) {
   return absl::FailedPreconditionError(absl::StrCat("job store: another process holds ", path));
 }
 
+int64_t SizeOf(const std::string& path) {
+  struct stat found;
+  return stat(path.c_str(), &found) == 0 ? found.st_size : 0;
+}
+
 std::string WithoutSlash(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
@@ -102,13 +107,10 @@ StoreDirectory::StoreDirectory(std::string path, int64_t reserve_bytes, int lock
 StoreDirectory::~StoreDirectory() { close(lock_); }
 
 int64_t StoreDirectory::DatabaseBytes() const {
-  int64_t bytes = 0;
-  for (const char* suffix : {"", "-wal", "-shm"}) {
-    struct stat found;
-    if (stat((database_ + suffix).c_str(), &found) == 0) bytes += found.st_size;
-  }
-  return bytes;
+  return SizeOf(database_) + SizeOf(database_ + "-wal") + SizeOf(database_ + "-shm");
 }
+
+int64_t StoreDirectory::DatabaseFileBytes() const { return SizeOf(database_); }
 
 int64_t StoreDirectory::FreeBytes() const {
   struct statvfs found;

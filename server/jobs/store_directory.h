@@ -11,8 +11,8 @@
 
 namespace costate::jobs {
 
-// Holds the lock as long as it lives. Thread-safety: DatabaseBytes may be called from any thread,
-// the rest from one at a time.
+// Holds the lock as long as it lives. Thread-safety: const members may be called from any
+// thread, the rest from one at a time.
 class StoreDirectory {
  public:
   // Makes the directory (0700) and an empty database file (0600) if they are not there.
@@ -24,7 +24,9 @@ class StoreDirectory {
   StoreDirectory& operator=(const StoreDirectory&) = delete;
 
   const std::string& database() const { return database_; }
-  int64_t DatabaseBytes() const;  // on disk, with its log
+  int64_t DatabaseBytes() const;      // with its log
+  int64_t DatabaseFileBytes() const;  // without
+  int64_t FreeBytes() const;          // on its disk
 
   // The reserve is a file that takes up disk space until it is needed.
   int64_t reserve_bytes() const { return reserve_bytes_; }
@@ -35,7 +37,6 @@ class StoreDirectory {
 
  private:
   StoreDirectory(std::string path, int64_t reserve_bytes, int lock);
-  int64_t FreeBytes() const;
 
   const std::string path_, database_, reserve_;
   const int64_t reserve_bytes_;
