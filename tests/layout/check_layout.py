@@ -37,7 +37,12 @@ LAYERS = {
     "engine/solvers": ("engine/base",),
     "engine/gradients": ("engine/base", "engine/solvers"),
     "engine/stability": ("engine/base", "engine/solvers", "engine/gradients"),
-    "engine/fit": ("engine/base", "engine/solvers", "engine/gradients"),
+    "engine/optimise": ("engine/base",),
+    # None: the door.
+    "engine/fit": (
+        *("engine/base", "engine/model", "engine/solvers", "engine/gradients"),
+        *("engine/optimise", None),
+    ),
 }
 
 # Header pattern, where it may be included, and why.
