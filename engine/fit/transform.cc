@@ -39,6 +39,9 @@ double Transform::ToSearch(double natural) const {
 }
 
 double Transform::ToNatural(double search) const {
+  // What is at a bound stays there, whatever the logarithm rounds to.
+  if (search >= SearchUpper()) return upper;
+  if (search <= SearchLower()) return lower;
   double v = search;
   switch (scale) {
     case Scale::kLinear:
