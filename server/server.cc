@@ -327,6 +327,26 @@ class GrpcServer final : public Server {
   int metrics_port() const override { return metrics_ == nullptr ? 0 : metrics_->port(); }
   Environment& environment() override { return *environment_; }
 
+  absl::Status OpenJobs(const ServerOptions& options) {
+    if (options.jobs.directory.empty()) return absl::OkStatus();
+    absl::StatusOr<std::unique_ptr<jobs::LocalJobs>> jobs =
+        jobs::LocalJobs::Open(options.jobs, *environment_);
+    if (!jobs.ok() && options.jobs_directory_is_default) {
+      log_.Write(LogLevel::kWarning, "no_jobs",
+                 {{"directory", options.jobs.directory},
+                  {"detail", std::string(jobs.status().message())}});
+      return absl::OkStatus();
+    }
+    if (!jobs.ok()) {
+      return FieldStatus(jobs.status().code(), "--data-directory",
+                         std::string(jobs.status().message()));
+    }
+    kept_jobs_ = *std::move(jobs);
+    environment_->SetJobs(kept_jobs_.get());
+    environment_->SetJobGauges([this] { return kept_jobs_->gauges(); });
+    return absl::OkStatus();
+  }
+
   void Drain(absl::Duration grace) override {
     if (server_ == nullptr || drained_.exchange(true)) return;
     if (grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService()) {
@@ -336,7 +356,7 @@ class GrpcServer final : public Server {
     calls.StartDraining();
     log_.Write(LogLevel::kInfo, "drain_start",
                {{"calls", calls.size()}, {"grace_s", absl::ToDoubleSeconds(grace)}});
-    if (jobs_ != nullptr) jobs_->Drain();
+    if (kept_jobs_ != nullptr) kept_jobs_->Drain();
     const bool idle = calls.WaitUntilIdle(grace);
     calls.CancelAll(Cancellation::Reason::kShuttingDown);
     // Statuses of what was just cancelled go out before the transport ends streams by itself.
@@ -363,6 +383,7 @@ class GrpcServer final : public Server {
   }
 
   std::unique_ptr<Environment> environment_;
+  std::unique_ptr<jobs::LocalJobs> kept_jobs_;  // null where none are kept
   Log& log_;
   ModelServiceImpl models_{*environment_};
   SolveServiceImpl solves_{*environment_};
