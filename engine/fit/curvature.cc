@@ -28,6 +28,7 @@ struct Decomposition {
 };
 
 Decomposition Decompose(const MatrixXd& square) {
+  if (square.cols() == 0) return {};
   if (square.cols() <= kSmall) {
     const Eigen::JacobiSVD<MatrixXd> svd(square, Eigen::ComputeFullV);
     return {svd.singularValues(), svd.matrixV()};

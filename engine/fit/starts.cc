@@ -105,6 +105,7 @@ class StartRange final : public Starts {
                        optimise::MakeOptimiser(OptionsOf(i), objective_->box(), start));
       optimisers_.push_back(std::move(optimiser));
       points_.push_back(NaturalStart(i, start));
+      failures_.emplace_back();
     }
     return absl::OkStatus();
   }
@@ -123,6 +124,7 @@ class StartRange final : public Starts {
     const size_t q = objective_->elements().size();
     for (int64_t i = 0; i < count_; ++i) {
       const std::string bytes = reader.Bytes();
+      failures_.push_back(reader.Bytes());
       if (!reader.ok()) return absl::DataLossError("state of starts: cut short");
       ASSIGN_OR_RETURN(std::unique_ptr<optimise::Optimiser> optimiser,
                        optimise::RestoreOptimiser(OptionsOf(i), objective_->box(), bytes));
@@ -155,7 +157,10 @@ class StartRange final : public Starts {
     optimise::StateWriter writer;
     writer.Int(kStateVersion);
     writer.Int(Fingerprint(*objective_, options_, first_, count_));
-    for (const auto& optimiser : optimisers_) writer.Bytes(optimiser->Save());
+    for (size_t i = 0; i < optimisers_.size(); ++i) {
+      writer.Bytes(optimisers_[i]->Save());
+      writer.Bytes(failures_[i]);
+    }
     return writer.Take();
   }
 
@@ -185,12 +190,21 @@ class StartRange final : public Starts {
                      .evaluations = progress.evaluations,
                      .trace = progress.trace,
                      .gradient_norm = progress.gradient_norm,
-                     .detail = progress.detail});
+                     .detail = DetailOf(i)});
     }
     return all;
   }
 
  private:
+  // Of a start that diverged, with the reason of the last failure.
+  std::string DetailOf(size_t i) const {
+    const optimise::Progress& progress = optimisers_[i]->progress();
+    if (progress.outcome != optimise::Outcome::kDiverged || failures_[i].empty()) {
+      return progress.detail;
+    }
+    return absl::StrCat(progress.detail, " ", failures_[i]);
+  }
+
   optimise::OptimiserOptions OptionsOf(int64_t i) const {
     optimise::OptimiserOptions options = options_.optimiser;
     options.seed = StartSeed(options_.seed, first_ + i);
@@ -217,6 +231,7 @@ class StartRange final : public Starts {
     if (answers.size() != some.size()) return absl::InternalError("answers without questions");
     for (size_t k = 0; k < some.size(); ++k) {
       answer_bytes_ = std::max(answer_bytes_, AnswerBytes(answers[k]));
+      if (!answers[k].detail.empty()) failures_[some[k]] = answers[k].detail;
       optimisers_[some[k]]->Tell(std::move(answers[k]));
     }
     return absl::OkStatus();
@@ -227,7 +242,8 @@ class StartRange final : public Starts {
   const int64_t first_, count_;
   std::vector<std::unique_ptr<optimise::Optimiser>> optimisers_;  // [count]
   std::vector<std::vector<double>> points_;                       // [count], natural starts
-  int64_t answer_bytes_ = -1;                                     // the largest seen
+  std::vector<std::string> failures_;  // [count], why the last evaluation that failed did
+  int64_t answer_bytes_ = -1;          // the largest seen
 };
 
 absl::StatusOr<std::unique_ptr<StartRange>> MakeRange(std::shared_ptr<const Objective> objective,
