@@ -1,6 +1,7 @@
 #include "server/jobs/job_queries.h"
 
 #include <algorithm>
+#include <limits>
 #include <optional>
 
 #include "engine/base/status_macros.h"
@@ -82,13 +83,18 @@ absl::StatusOr<std::vector<Attempt>> ReadAttempts(Connection& db, std::string_vi
 }
 
 absl::Status ReadAges(Connection& db, int64_t now, StoreStats& stats) {
+  constexpr int64_t kAnyTime = std::numeric_limits<int64_t>::min();
   ASSIGN_OR_RETURN(stats.oldest_queued,
                    Age(db.Query("SELECT queued_since FROM task INDEXED BY task_by_queued_since "
-                                "WHERE state = 0 ORDER BY queued_since LIMIT 1"),
+                                "WHERE state = 0 AND queued_since >= ? "
+                                "ORDER BY queued_since LIMIT 1",
+                                kAnyTime),
                        now));
+  // Of running tasks alone: as many as there are workers.
   ASSIGN_OR_RETURN(stats.oldest_checkpoint,
                    Age(db.Query("SELECT min(checkpoint_time) FROM task INDEXED BY task_by_lease "
-                                "WHERE state = 1 AND lease_until > 0"),
+                                "WHERE state = 1 AND lease_until >= ?",
+                                kAnyTime),
                        now));
   return absl::OkStatus();
 }

@@ -201,6 +201,12 @@ absl::StatusOr<int64_t> Connection::QueryInt(std::string_view sql) {
   return value;
 }
 
+std::vector<std::string> Connection::Statements() const {
+  std::vector<std::string> texts;
+  for (const auto& [sql, statement] : statements_) texts.push_back(sql);
+  return texts;
+}
+
 int64_t Connection::changed_rows() const { return sqlite3_changes64(handle_); }
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -101,6 +102,9 @@ class Connection {
 
   // The first column of the first row; 0 if there is none.
   absl::StatusOr<int64_t> QueryInt(std::string_view sql);
+
+  // The texts of all statements it has kept, for tests of how they are carried out.
+  std::vector<std::string> Statements() const;
 
   int64_t changed_rows() const;  // by the last statement that changed any
   bool in_transaction() const;
