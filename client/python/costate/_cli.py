@@ -307,7 +307,7 @@ def _result(client: Client, options: argparse.Namespace) -> int:
     form = _form(options.output)
     job = _find(client, options.job)
     if options.wait or options.timeout is not None:
-        job.wait(options.timeout, bar=sys.stderr.isatty(), patience=options.patience)
+        job.wait(options.timeout, bar=None, patience=options.patience)
     elif not job.ended:
         raise StillRunning(f"{job.name} is {job.state}; --wait waits for its end", job=job.name)
     result = job.result()

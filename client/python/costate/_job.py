@@ -268,7 +268,11 @@ class Job(JobInfo, Generic[T]):
             shown.close()
 
     def wait(
-        self, timeout: float | None = None, *, bar: bool = False, patience: float = PATIENCE
+        self,
+        timeout: float | None = None,
+        *,
+        bar: bool | None = False,
+        patience: float = PATIENCE,
     ) -> Job[T]:
         """Waits until it has ended, however that is; returns the job itself.
 
@@ -277,17 +281,24 @@ class Job(JobInfo, Generic[T]):
         timeout : float
             Seconds; then `StillRunning` is raised, and the job goes on. Default: no bound.
         bar, patience
-            As in `progress`. Default: no bar.
+            As in `progress`. Default: no bar; None is one where there is a terminal or notebook.
         """
-        events = self.progress(
-            bar=bar, after=0 if bar else self.last_event, timeout=timeout, patience=patience
-        )
-        for _ in events:
-            pass
+        # A bar starts with what has happened; without one only the end matters.
+        watch = Watch(self.name, self.last_event if bar is False else 0, patience, timeout)
+        shown = make_bar(bar, self._title, self.started or self.created)
+        try:
+            for event in self._events(watch):
+                shown.show(event)
+        finally:
+            shown.close()
         return self
 
     def result(
-        self, timeout: float | None = None, *, bar: bool = False, patience: float = PATIENCE
+        self,
+        timeout: float | None = None,
+        *,
+        bar: bool | None = False,
+        patience: float = PATIENCE,
     ) -> T:
         """Waits until it has ended and returns what came out.
 
@@ -297,7 +308,7 @@ class Job(JobInfo, Generic[T]):
             Seconds to wait for its end; then `StillRunning`, which is a `TimeoutError`, is
             raised, and the job goes on. Default: no bound.
         bar, patience
-            As in `progress`. Default: no bar.
+            As in `progress`. Default: no bar; None is one where there is a terminal or notebook.
 
         Raises
         ------
@@ -378,18 +389,28 @@ class AsyncJob(JobInfo, Generic[T]):
             shown.close()
 
     async def wait(
-        self, timeout: float | None = None, *, bar: bool = False, patience: float = PATIENCE
+        self,
+        timeout: float | None = None,
+        *,
+        bar: bool | None = False,
+        patience: float = PATIENCE,
     ) -> AsyncJob[T]:
         """As `costate.Job.wait`."""
-        events = self.progress(
-            bar=bar, after=0 if bar else self.last_event, timeout=timeout, patience=patience
-        )
-        async for _ in events:
-            pass
+        watch = Watch(self.name, self.last_event if bar is False else 0, patience, timeout)
+        shown = make_bar(bar, self._title, self.started or self.created)
+        try:
+            async for event in self._events(watch):
+                shown.show(event)
+        finally:
+            shown.close()
         return self
 
     async def result(
-        self, timeout: float | None = None, *, bar: bool = False, patience: float = PATIENCE
+        self,
+        timeout: float | None = None,
+        *,
+        bar: bool | None = False,
+        patience: float = PATIENCE,
     ) -> T:
         """As `costate.Job.result`."""
         if self._result is None:

@@ -84,7 +84,7 @@ class LocalServer:
             port_file = pathlib.Path(folder) / "port"
             command = [self.binary, f"--address={self.address}", f"--port-file={port_file}"]
             command += ["--exit-with-stdin", *_DEFAULT_ARGUMENTS]
-            command += self._arguments
+            command += [f"--data-directory={self.data_directory}", *self._arguments]
             try:
                 # A session of its own: an interrupt at the keyboard is for the caller.
                 process = subprocess.Popen(

@@ -26,6 +26,8 @@ ENDED = ("succeeded", "failed", "cancelled", "dead")
 
 _FIRST_BACKOFF = 0.1
 _LONGEST_BACKOFF = 5.0
+_REDRAW_SECONDS = 0.1
+_ERASE = "\r\x1b[K"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,22 +211,29 @@ _OF_THE_JOB = ("state", "best_objective", "starts", "starts_done", "starts_faile
 
 
 def status_line(title: str, progress: Progress, seconds: float, width: int) -> str:
-    """One line of text, not longer than `width`."""
-    parts = [progress.state]
+    """One line of text, shorter than `width`; what matters least goes first."""
+    best = progress.best_objective
+    head = [] if progress.state == "running" and progress.starts else [progress.state]
     if progress.starts:
-        bar = _bar(progress.fraction, 20 if width >= 90 else 10)
-        parts = [f"{bar} {progress.starts_done}/{progress.starts} starts"]
-        if progress.state != "running":
-            parts.append(progress.state)
-        if progress.starts_failed:
-            parts.append(f"{progress.starts_failed} diverged")
-    if not math.isnan(progress.best_objective):
-        parts.append(f"best {progress.best_objective:.8g}")
-    if progress.iterations:
-        parts.append(f"{progress.iterations} iterations")
-    parts.append(_clock(seconds))
-    text = f"{title}  {', '.join(parts)}"
-    return text if len(text) < width else text[: max(width - 2, 1)] + "~"
+        head.insert(0, f"{progress.starts_done}/{progress.starts} starts")
+    tail = [_clock(seconds)]
+    more = [
+        f"{progress.starts_failed} diverged" if progress.starts_failed else "",
+        "" if math.isnan(best) else f"best {best:.8g}",
+        f"{progress.iterations} iterations" if progress.iterations else "",
+    ]
+    more = [part for part in more if part]
+    bar = f"{_bar(progress.fraction, 20)} " if progress.starts else ""
+    while True:
+        text = f"{title}  {bar}{', '.join([*head, *more, *tail])}"
+        if len(text) < width:
+            return text
+        if more:
+            more.pop()
+        elif bar:
+            bar = ""
+        else:
+            return text[: max(width - 2, 1)] + "~"
 
 
 def _bar(fraction: float, size: int) -> str:
@@ -245,7 +254,7 @@ class Bar:
     """
 
     def show(self, progress: Progress) -> None:
-        """Draws the line again."""
+        """Draws the line again, where something has changed and not too often."""
 
     def hide(self) -> None:
         """Takes it away."""
@@ -261,19 +270,33 @@ class TerminalBar(Bar):
         self._title = title
         self._began = began
         self._stream = stream
-        self._line = ""
+        self._newest: Progress | None = None
+        self._shown = ""
+        self._drawn = -math.inf
 
     def show(self, progress: Progress) -> None:
-        width = shutil.get_terminal_size().columns
-        self._line = status_line(self._title, progress, _elapsed(self._began, progress), width)
-        self._write(f"\r\x1b[K{self._line}")
+        self._newest = progress
+        # A line that stands may stand a little longer; one that is hidden may not.
+        if not self._shown or time.monotonic() - self._drawn >= _REDRAW_SECONDS:
+            self._draw(progress)
 
     def hide(self) -> None:
-        self._write("\r\x1b[K")
+        if self._shown:
+            self._write(_ERASE)
+            self._shown = ""
 
     def close(self) -> None:
-        if self._line:
-            self._write(f"\r\x1b[K{self._line}\n")
+        if self._newest is not None:
+            self._draw(self._newest)
+            self._write("\n")
+
+    def _draw(self, progress: Progress) -> None:
+        width = shutil.get_terminal_size().columns
+        line = status_line(self._title, progress, _elapsed(self._began, progress), width)
+        self._drawn = time.monotonic()
+        if line != self._shown:
+            self._write(_ERASE + line)
+            self._shown = line
 
     def _write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # A closed terminal ends no fit.
@@ -288,15 +311,26 @@ class NotebookBar(Bar):
         self._title = title
         self._began = began
         self._display = display
+        self._newest: Progress | None = None
         self._handle: Any = None
+        self._drawn = -math.inf
 
     def show(self, progress: Progress) -> None:
+        self._newest = progress
+        if time.monotonic() - self._drawn >= _REDRAW_SECONDS:
+            self._draw(progress)
+
+    def close(self) -> None:
+        if self._newest is not None:
+            self._draw(self._newest)
+
+    def _draw(self, progress: Progress) -> None:
+        self._drawn = time.monotonic()
         line = status_line(self._title, progress, _elapsed(self._began, progress), 100)
         done = progress.fraction
         value = "" if math.isnan(done) else f" value='{done:.4f}'"
-        shown = _Html(
-            f"<progress max='1'{value}></progress> <code>{html.escape(line)}</code>", line
-        )
+        text = f"<progress max='1'{value}></progress> <code>{html.escape(line)}</code>"
+        shown = _Html(text, line)
         if self._handle is None:
             self._handle = self._display(shown, display_id=True)
         else:

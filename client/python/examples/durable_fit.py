@@ -111,9 +111,9 @@ def fit_hare_lynx(client, **options):
 
 
 def kill_in_the_middle(server, job):
-    """Waits until some starts of the job have ended, and ends the server as no server expects."""
+    """Waits until the job has done a part of its work, and kills the server."""
     for p in job.progress(bar=False):
-        if p.starts_done and p.starts_done < 0.9 * p.starts:
+        if p.iterations > 5 * p.starts > 0 and p.starts_done < p.starts:
             os.kill(server.pid, signal.SIGKILL)
             return p
     raise SystemExit("the long fit was over before the server could be killed; raise --long")
@@ -187,13 +187,16 @@ def main():
 
         at = kill_in_the_middle(client.server, long)
         print(f"Killed the server, process {client.server.pid}, with signal 9:")
-        print(f"  {at.starts_done} of {at.starts} starts of the long fit were done.")
+        print(
+            f"  the long fit had done {at.iterations:,} iterations, "
+            f"{at.starts_done} of its {at.starts} starts were at their end."
+        )
         client.server.restart()
         print(f"Started another one on the same directory, process {client.server.pid}.\n")
 
         # The same jobs, found again by name, as from any other machine.
         influenza, hare_lynx = (client.job(job.name).result(timeout=60) for job in fast)
-        many = client.job(long.name).result(timeout=300, bar=True)
+        many = client.job(long.name).result(timeout=300, bar=None)
         seconds = time.monotonic() - begin
         attempts = client.job(long.name).attempts
         print(

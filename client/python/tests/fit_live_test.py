@@ -85,8 +85,9 @@ def agree(result, names, estimates, sizes, covariance):
     np.testing.assert_allclose(
         result.correlation, covariance / np.outer(errors, errors), atol=1e-4, rtol=0
     )
+    information = np.linalg.inv(covariance / np.outer(errors, errors))
     np.testing.assert_allclose(
-        result.fisher_information @ covariance, np.eye(len(names)), atol=2e-3
+        result.fisher_information * np.outer(errors, errors), information, atol=1e-3, rtol=1e-3
     )
 
 
@@ -117,7 +118,7 @@ def test_hare_and_lynx_agree_with_scipy(client):
     x, sizes, covariance = witness.maximum_likelihood(
         lambda x: list(np.log(witness.hare_lynx(YEARS, *x)).T),
         [np.log(witness.HARE), np.log(witness.LYNX)],
-        [0.55, 0.028, 0.8, 0.024, 33, 6],
+        [0.54, 0.027, 0.8, 0.0237, 34.6, 5.84],  # near, to save time
     )
     names = ("a", "b", "c", "d", "hare", "lynx", "sigma(hare)", "sigma(lynx)")
     agree(result, names, x, sizes, covariance)
@@ -417,7 +418,7 @@ def test_profiles_agree_with_formulas(client):
         np.testing.assert_allclose(
             profile.interval, [best[index] - half, best[index] + half], rtol=1e-4
         )
-    assert "bounded" in profiles["p"].verdict
+    assert "p is identified" in profiles["p"].verdict
 
 
 def test_profiles_of_what_is_not_identified_are_open(client):
