@@ -188,7 +188,8 @@ class WorkerPlace {
   }
   std::vector<std::string> Reasons(const Job& job) {
     std::vector<std::string> reasons;
-    for (const Attempt& attempt : store_->Attempts(job.id).value()) {
+    const std::vector<Attempt> attempts = store_->Attempts(job.id).value();
+    for (const Attempt& attempt : attempts) {
       reasons.push_back(attempt.reason);
     }
     return reasons;

@@ -43,7 +43,8 @@ TEST_F(WorkerTest, CarriesTasksOutAndSaysSo) {
   runner_.script = [](TaskContext& task, const v1::JobSpec&) -> absl::StatusOr<std::string> {
     if (task.task() + 1 < task.num_tasks()) return "part " + std::to_string(task.task());
     std::string all;
-    for (const TaskResult& result : task.results().value()) all += result.bytes + ", ";
+    const std::vector<TaskResult> results = task.results().value();
+    for (const TaskResult& result : results) all += result.bytes + ", ";
     return all;
   };
   const Job job = place_.Submit(3, true);
@@ -438,7 +439,8 @@ TEST_F(WorkerTest, KeepsEveryEndAndTheBestOfTheRest) {
   EXPECT_EQ(summary.starts(), 8);
   EXPECT_EQ(summary.starts_done(), 3);
   std::vector<int64_t> starts;
-  for (const Event& event : place_.store().Events(job.id, 1, 100).value()) {
+  const std::vector<Event> events = place_.store().Events(job.id, 1, 100).value();
+  for (const Event& event : events) {
     v1::FitProgress progress;
     if (event.kind != NewEvent::Kind::kProgress) continue;
     ASSERT_TRUE(progress.ParseFromString(event.payload));
