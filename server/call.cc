@@ -229,8 +229,8 @@ void Call::Finish(const absl::Status& status) {
   // Work may hold large buffers; they are gone before the client hears of the end.
   work_ = Work{};
   prepare_ = nullptr;
-  memory_.Release();
-  done(status, record_);
+  if (!status.ok()) memory_.Release();
+  done(status, record_, std::move(memory_));
   environment_.active_calls().Remove(shared_from_this());
 }
 

@@ -113,8 +113,10 @@ class Call : public std::enable_shared_from_this<Call> {
  public:
   // Runs on the pool: parses, validates, prepares.
   using Prepare = std::function<absl::StatusOr<Work>(CallContext&)>;
-  // Called exactly once, from any thread. OK means the response is complete.
-  using Done = std::function<void(const absl::Status&, const CallRecord&)>;
+  // Called exactly once, from any thread. OK means the response is complete; `memory` is then what
+  // the work was admitted with, to be held as long as its answer is.
+  using Done =
+      std::function<void(const absl::Status&, const CallRecord&, MemoryBudget::Hold memory)>;
 
   Call(Environment& environment, CallOptions options);
 

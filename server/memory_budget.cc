@@ -39,6 +39,13 @@ void MemoryBudget::Hold::Release() {
   bytes_ = 0;
 }
 
+void MemoryBudget::Hold::ShrinkTo(int64_t bytes) {
+  if (budget_ == nullptr || bytes >= bytes_) return;
+  const std::lock_guard<std::mutex> lock(budget_->mutex_);
+  budget_->held_ -= bytes_ - bytes;
+  bytes_ = bytes;
+}
+
 absl::StatusOr<MemoryBudget::Hold> MemoryBudget::Take(int64_t bytes, absl::Duration retry_after) {
   if (bytes > total_) {
     return absl::ResourceExhaustedError(absl::StrCat("the call may need about ", bytes,

@@ -29,6 +29,7 @@ class MemoryBudget {
     ~Hold() { Release(); }
 
     void Release();
+    void ShrinkTo(int64_t bytes);  // gives back what is above; no effect on less
     int64_t bytes() const { return bytes_; }
 
    private:

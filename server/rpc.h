@@ -95,9 +95,9 @@ class UnaryCall : public grpc::ServerUnaryReactor {
         response_(google::protobuf::Arena::CreateMessage<Response>(&arena_)) {}
 
   void Start() {
-    call_->Start(
-        [this](CallContext& call) { return Prepare(call); },
-        [this](const absl::Status& status, const CallRecord& record) { Done(status, record); });
+    call_->Start([this](CallContext& call) { return Prepare(call); },
+                 [this](const absl::Status& status, const CallRecord& record,
+                        MemoryBudget::Hold memory) { Done(status, record, std::move(memory)); });
   }
 
   void OnCancel() override { call_->Cancel(ReasonOfCancel(*context_)); }
@@ -116,7 +116,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   }
 
   // `this` may be gone when Finish returns.
-  void Done(absl::Status status, const CallRecord& record) {
+  void Done(absl::Status status, const CallRecord& record, MemoryBudget::Hold memory) {
     if (status.ok()) status = SerializeResponse(*response_, response_buffer_);
     // A slow reader holds the bytes of its answer, not the messages too.
     request_ = nullptr;
@@ -125,6 +125,8 @@ class UnaryCall : public grpc::ServerUnaryReactor {
     status_ = status;
     record_ = record;
     record_.response_bytes = status.ok() ? static_cast<int64_t>(response_buffer_->Length()) : 0;
+    memory.ShrinkTo(record_.response_bytes);
+    memory_ = std::move(memory);
     Finish(FinalStatus(status, context_));
   }
 
@@ -141,6 +143,7 @@ class UnaryCall : public grpc::ServerUnaryReactor {
   Response* response_;
   absl::Status status_;
   CallRecord record_;
+  MemoryBudget::Hold memory_;  // of the answer, until it is written
 };
 
 // Writes of a stream: one in flight, the writer waits for the reader.
@@ -203,7 +206,10 @@ class StreamCall : public StreamWriter, public ResponseStream<Response> {
   void Start() {
     call().Start(
         [this](CallContext& context) { return Prepare(context); },
-        [this](const absl::Status& status, const CallRecord& record) { Done(status, record); });
+        [this](const absl::Status& status, const CallRecord& record, MemoryBudget::Hold memory) {
+          memory.Release();  // all is written
+          Done(status, record);
+        });
   }
 
   absl::Status Write(const Response& message) override { return WriteMessage(message); }

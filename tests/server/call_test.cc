@@ -41,7 +41,9 @@ class CallTest : public ::testing::Test {
     auto call = std::make_shared<Call>(*environment_, options);
     auto ended = std::make_shared<std::promise<absl::Status>>();
     ended_ = ended->get_future();
-    call->Start(std::move(prepare), [ended](const absl::Status& status, const CallRecord&) {
+    call->Start(std::move(prepare), [ended, this](const absl::Status& status, const CallRecord&,
+                                                  MemoryBudget::Hold memory) {
+      answer_ = std::move(memory);
       ended->set_value(status);
     });
     return call;
@@ -58,6 +60,7 @@ class CallTest : public ::testing::Test {
   Log log_{LogLevel::kError, [](std::string_view) {}};
   std::unique_ptr<Environment> environment_;
   std::future<absl::Status> ended_;
+  MemoryBudget::Hold answer_;  // of the last call that ended
 };
 
 TEST_F(CallTest, PreparesThenWorks) {
@@ -116,6 +119,13 @@ TEST_F(CallTest, ConcurrentCallsShareTheMemoryBudget) {
     return Work{1, [] { return absl::OkStatus(); }, 600};
   });
   EXPECT_TRUE(ended_.get().ok());
+  EXPECT_EQ(environment_->memory().held(), 600) << "the answer holds it on";
+  answer_.ShrinkTo(700);
+  EXPECT_EQ(environment_->memory().held(), 600);
+  answer_.ShrinkTo(250);
+  EXPECT_EQ(environment_->memory().held(), 250);
+  answer_.Release();
+  EXPECT_EQ(environment_->memory().held(), 0);
   Start(Options(), needs(1001));
   const absl::Status never = ended_.get();
   EXPECT_EQ(never.code(), absl::StatusCode::kResourceExhausted);

@@ -241,6 +241,33 @@ TEST(Stream, RefusesMoreThanAllowedAtATime) {
   server.environment().open_streams() -= limits::kMaxStreams;
 }
 
+// An answer that waits for its reader counts against the memory budget until it is read.
+TEST(Answers, HoldTheirMemoryUntilTheyAreRead) {
+  RunningServer server;
+  ASSERT_TRUE(Solve(server, SmallSolve()).ok());  // connects
+  v1::SolveRequest request = SmallSolve();
+  auto* times = request.mutable_simulation()->mutable_options()->mutable_save()->mutable_times();
+  for (int i = 0; i < 300'000; ++i) times->mutable_times()->add_values(1);
+  grpc::ClientContext context;
+  grpc::CompletionQueue queue;
+  const auto call = server.solves().PrepareAsyncSolve(&context, request, &queue);
+  call->StartCall();
+  v1::SolveResponse response;
+  grpc::Status status;
+  call->Finish(&response, &status, nullptr);
+  // Nobody looks at the queue, so the client reads nothing past its first window.
+  MemoryBudget& memory = server.environment().memory();
+  ASSERT_TRUE(Await([&] { return memory.held() > 0; }));
+  ASSERT_TRUE(Await([&] { return server.environment().active_calls().size() == 0; }));
+  const int64_t held = memory.held();
+  void* tag = nullptr;
+  bool ok = false;
+  ASSERT_TRUE(queue.Next(&tag, &ok));
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(held, static_cast<int64_t>(response.ByteSizeLong()));
+  EXPECT_TRUE(Await([&] { return memory.held() == 0; }));
+}
+
 // Clients that come, cancel and go in any order leave nothing behind.
 TEST(Calls, LeaveNothingBehind) {
   RunningServer server;
