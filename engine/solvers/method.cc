@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/field_error.h"
+#include "engine/base/status_macros.h"
 #include "engine/solvers/reversible/coupled.h"
 #include "engine/solvers/reversible/near_inverse.h"
 #include "engine/solvers/reversible/one_evaluation.h"
@@ -142,29 +143,33 @@ absl::Status ValidateScheme(const Scheme& scheme) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<rk::RungeKuttaStepper>> rk::MakeRungeKuttaStepper(
-    Method method, const VectorField& field, int lanes) {
-  return VisitTable(method, [&]<typename T>() { return rk::MakeErkStepper<T>(field, lanes); });
+namespace {
+
+absl::Status CheckLanes(const VectorField& field, int lanes) {
+  if (lanes == 1 || lanes == field.simd_lanes()) return absl::OkStatus();
+  return FieldError("lanes", absl::StrCat(lanes), absl::StrCat("1 or ", field.simd_lanes()));
 }
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Stepper>> MakeStepper(const Scheme& scheme, const VectorField& field,
                                                      int lanes) {
-  if (lanes != 1 && lanes != field.simd_lanes()) {
-    return FieldError("lanes", absl::StrCat(lanes), absl::StrCat("1 or ", field.simd_lanes()));
-  }
+  RETURN_IF_ERROR(CheckLanes(field, lanes));
   if (!HasTable(scheme.method)) {
     return reversible::MakeOneEvaluationStepper(scheme, field, lanes);
   }
   if (scheme.coupling.has_value()) return reversible::MakeCoupledStepper(scheme, field, lanes);
-  return rk::MakeRungeKuttaStepper(scheme.method, field, lanes);
+  return VisitTable(scheme.method,
+                    [&]<typename T>() { return rk::MakeErkStepper<T>(field, lanes); });
 }
 
 absl::StatusOr<std::unique_ptr<StepInverse>> MakeStepInverse(const Scheme& scheme,
-                                                             const VectorField& field) {
-  if (!HasTable(scheme.method)) return reversible::MakeOneEvaluationInverse(scheme, field);
-  if (scheme.coupling.has_value()) return reversible::MakeCoupledInverse(scheme, field);
+                                                             const VectorField& field, int lanes) {
+  RETURN_IF_ERROR(CheckLanes(field, lanes));
+  if (!HasTable(scheme.method)) return reversible::MakeOneEvaluationInverse(scheme, field, lanes);
+  if (scheme.coupling.has_value()) return reversible::MakeCoupledInverse(scheme, field, lanes);
   if (GetMethodInfo(scheme).reversal == Reversal::kNear) {
-    return reversible::MakeNearInverse(scheme.method, field);
+    return reversible::MakeNearInverse(scheme.method, field, lanes);
   }
   return absl::InvalidArgumentError(absl::StrCat(std::string(GetMethodInfo(scheme).name),
                                                  " has no way back; give it a coupling"));
@@ -180,9 +185,11 @@ absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(const Scheme& scheme,
 
 absl::StatusOr<std::unique_ptr<LaneReplay>> MakeLaneReplay(const Scheme& scheme,
                                                            const VectorField& field) {
-  if (GetMethodInfo(scheme).carried > 1) {
-    return absl::InvalidArgumentError("only methods that carry the state alone replay in lanes");
+  if (field.simd_lanes() == 1) {
+    return absl::InvalidArgumentError("one lane has nothing to share");
   }
+  if (!HasTable(scheme.method)) return reversible::MakeOneEvaluationLaneReplay(scheme, field);
+  if (scheme.coupling.has_value()) return reversible::MakeCoupledLaneReplay(scheme, field);
   return VisitTable(scheme.method, [&]<typename T>() { return rk::MakeErkLaneReplay<T>(field); });
 }
 

@@ -77,6 +77,10 @@ class Stepper {
     Reset(lane, t, carried, p, nullptr);
   }
 
+  // Every lane goes to a time and to what it carries there, parameters and counts as they are: t
+  // [W], `carried` [carried][n][lane].
+  virtual void MoveTo(const double* t, const double* carried) = 0;
+
   // Tries a step from every lane's current time t to t_next[lane] (t itself for an idle lane).
   // The step size is h = t_next - t as rounded, so a step is named by its two times exactly.
   virtual void Step(const double* t_next) = 0;
@@ -127,22 +131,33 @@ struct StepRecord {
   const double* stages = nullptr;  // [stages][n]; null: recomputed, with the same bits
 };
 
-// Takes steps back, W = 1. Thread-safety: one thread.
+// Takes steps back, in W lanes: trajectories with steps and parameters of their own. Arrays are
+// [element][lane]; a lane's bits do not depend on W. Thread-safety: one thread.
 class StepInverse {
  public:
   virtual ~StepInverse() = default;
-  // Once before Undo; `params` [m] outlives the inverse.
-  virtual void Begin(const double* params) = 0;
-  // From what is carried at t_next, [carried][n], to what was carried at t, up to rounding (nearly,
-  // for Reversal::kNear). `end` is read before `start` and `stages` are written to. `stages`
-  // receives the vectors [stages][n] that the step kept, up to rounding; false: it does not.
-  virtual bool Undo(double t, double t_next, const double* end, double* start, double* stages) = 0;
+
+  virtual int lanes() const = 0;
+
+  // Of a lane, `params` [m], copied; before Undo.
+  virtual void SetParams(int lane, const double* params) = 0;
+
+  // From what is carried at t_next, [carried][n][W], to what was carried at t, up to rounding
+  // (nearly, for Reversal::kNear). `end` is read before `start` and `stages` are written to.
+  // `stages` receives the vectors [stages][n][W] that the step kept, up to rounding; false: it does
+  // not.
+  virtual bool Undo(const double* t, const double* t_next, const double* end, double* start,
+                    double* stages) = 0;
+
+  // Of each lane, since it was made.
   virtual int64_t rhs_evaluations() const = 0;
 };
 
-// `field` must outlive the inverse. INVALID_ARGUMENT for a method that cannot go back.
+// `field` must outlive the inverse. INVALID_ARGUMENT for a method that cannot go back, and unless
+// `lanes` is 1 or field.simd_lanes().
 absl::StatusOr<std::unique_ptr<StepInverse>> MakeStepInverse(const Scheme& scheme,
-                                                             const VectorField& field);
+                                                             const VectorField& field,
+                                                             int lanes = 1);
 
 // Derivatives of single recorded steps of y1 = Phi(t, h, y, p) and of their dense output.
 // Discrete derivatives: exact for the arithmetic of the step, step sizes taken as given. t and h
@@ -227,8 +242,18 @@ absl::StatusOr<std::unique_ptr<StepReplay>> MakeStepReplay(const Scheme& scheme,
                                                            const VectorField& field,
                                                            const ReplayUse& use = {});
 
+// A recorded step in each of W lanes; arrays are [element][lane].
+struct LaneSteps {
+  const double* t = nullptr;       // [W]
+  const double* h = nullptr;       // [W], t_next - t
+  const double* t_next = nullptr;  // [W]
+  const double* y = nullptr;       // [carried][n][W] at t
+  const double* stages = nullptr;  // [stages][n][W]
+};
+
 // Pulls back one recorded step in each of W lanes: trajectories with steps and parameters of their
-// own. Per lane the bits are those of StepReplay::Vjp. Thread-safety: one thread.
+// own. Per lane the bits are those of StepReplay. A lane that stands idle may hold any numbers; its
+// results mean nothing. Thread-safety: one thread.
 class LaneReplay {
  public:
   virtual ~LaneReplay() = default;
@@ -241,12 +266,16 @@ class LaneReplay {
     const double* c = nullptr;  // [n]
     int lane = 0;
   };
-  // `steps` [W], each with its stages; a lane whose y is null stands idle, and its cotangent must
-  // be zero. params [m][W], c_y1 and c_y [n][W] (may alias). Adds to c_p [m][W], and to c_t and c_h
+  // params [m][W], c_y1 and c_y [carried][n][W] (may alias). Adds to c_p [m][W], and to c_t and c_h
   // [W], which may both be null.
-  virtual void Vjp(const StepRecord* steps, const double* params, const double* c_y1,
+  virtual void Vjp(const LaneSteps& steps, const double* params, const double* c_y1,
                    absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
                    double* c_h) = 0;
+
+  // StepReplay::StartVjp for one lane: y0 [n] and params [m] are its own, c_carried
+  // [carried][n][W], c_p [m][W] and c_t [W] those of all lanes.
+  virtual void StartVjp(int /*lane*/, double /*t0*/, const double* /*y0*/, const double* /*params*/,
+                        double* /*c_carried*/, double* /*c_p*/, double* /*c_t*/) {}
 
   // After Vjp: the time derivative of the dense output of a lane's step at t + theta h, [n].
   virtual void Slope(int lane, double theta, double* slope) = 0;
@@ -256,8 +285,7 @@ class LaneReplay {
   virtual int64_t vjp_evaluations() const = 0;
 };
 
-// `field` must outlive the replay. INVALID_ARGUMENT unless field.simd_lanes() > 1 and the method
-// carries y alone.
+// `field` must outlive the replay. INVALID_ARGUMENT unless field.simd_lanes() > 1.
 absl::StatusOr<std::unique_ptr<LaneReplay>> MakeLaneReplay(const Scheme& scheme,
                                                            const VectorField& field);
 

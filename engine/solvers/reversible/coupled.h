@@ -31,7 +31,10 @@ absl::StatusOr<std::unique_ptr<StepReplay>> MakeCoupledReplay(const Scheme& sche
                                                               const VectorField& field,
                                                               const ReplayUse& use);
 absl::StatusOr<std::unique_ptr<StepInverse>> MakeCoupledInverse(const Scheme& scheme,
-                                                                const VectorField& field);
+                                                                const VectorField& field,
+                                                                int lanes);
+absl::StatusOr<std::unique_ptr<LaneReplay>> MakeCoupledLaneReplay(const Scheme& scheme,
+                                                                  const VectorField& field);
 
 }  // namespace costate::reversible
 

@@ -8,6 +8,7 @@
 #include "engine/base/kernel.h"
 #include "engine/base/status_macros.h"
 #include "engine/solvers/reversible/coupled.h"
+#include "engine/solvers/reversible/coupled_transpose.h"
 
 namespace costate::reversible {
 namespace {
@@ -26,9 +27,9 @@ class CoupledReplay final : public StepReplay {
         first_(std::move(first)),
         second_(std::move(second)),
         stepper_(std::move(stepper)),
+        transpose_(coupling, n_, width_),
         end_(n_ * width_),
-        other_(n_ * width_),
-        whole_(n_ * width_) {}
+        other_(n_ * width_) {}
 
   int64_t num_states() const override { return n_; }
   int block() const override { return width_; }
@@ -75,9 +76,9 @@ class CoupledReplay final : public StepReplay {
   void JvpInterpolate(double theta, double* d_out) override {
     const int64_t count = n_ * width_;
     first_->JvpInterpolate(theta, d_out);
-    const double weight = Weight(theta);
+    const double weight = transpose_.Weight(theta);
     for (int64_t e = 0; e < n_; ++e) {
-      const double apart = (step_.y[e] - step_.y[n_ + e]) * (coupling_ - 1) / step_.h;
+      const double apart = Apart(e);
       for (int l = 0; l < width_; ++l) {
         const int64_t i = e * width_ + l;
         d_out[i] = std::fma(weight, d_y_[i] - d_y_[count + i], d_out[i]);
@@ -100,13 +101,11 @@ class CoupledReplay final : public StepReplay {
 
   void Slope(double theta, double* slope) override {
     first_->Slope(theta, slope);
-    for (int64_t e = 0; e < n_; ++e) {
-      slope[e] += (step_.y[e] - step_.y[n_ + e]) * (coupling_ - 1) / step_.h;
-    }
+    for (int64_t e = 0; e < n_; ++e) slope[e] += Apart(e);
   }
 
  private:
-  double Weight(double theta) const { return std::fma(theta, coupling_ - 1, 1.0); }
+  double Apart(int64_t e) const { return transpose_.Apart({step_.y, &step_.h}, 1, e, 0); }
 
   // The two increments as steps of the base method.
   void Load(const StepRecord& step, const double* params) {
@@ -130,59 +129,23 @@ class CoupledReplay final : public StepReplay {
   }
 
   // V = 1 or W cotangents at once.
-  void Pull(int lanes, const StepRecord& step, const double* params, const double* c_y1,
+  void Pull(int columns, const StepRecord& step, const double* params, const double* c_y1,
             absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
             double* c_h) {
     Load(step, params);
-    const int64_t count = n_ * lanes;
     const auto pull = [&](StepReplay& replay, const StepRecord& increment,
                           absl::Span<const SavedCotangent> values, double* c, double* t,
                           double* h) {
-      if (lanes == 1) {
+      if (columns == 1) {
         replay.Vjp(increment, params, c, values, c, c_p, t, h);
       } else {
         replay.VjpBlock(increment, params, c, values, c, c_p, t, h);
       }
     };
-    // z1 = z0 + y1 - Phi_{-h}(t1, y1)
-    const bool moves = c_t != nullptr || c_h != nullptr;
-    double moved_t[kMaxLanes] = {}, moved_h[kMaxLanes] = {};
-    const double* c_z1 = c_y1 + count;
-    for (int64_t i = 0; i < count; ++i) other_[i] = -c_z1[i];
-    pull(*second_, back_, {}, other_.data(), moves ? moved_t : nullptr, moves ? moved_h : nullptr);
-    for (int64_t i = 0; i < count; ++i) whole_[i] = c_y1[i] + (other_[i] + c_z1[i]);
-    // y1 = Phi_h(t, z0) + lambda (y0 - z0)
-    std::copy_n(whole_.data(), count, end_.data());
-    pull(*first_, forth_, saved, end_.data(), c_t, c_h);
-    for (int64_t i = 0; i < count; ++i) {
-      c_y[count + i] = c_z1[i] + std::fma(-coupling_, whole_[i], end_[i]);
-      c_y[i] = coupling_ * whole_[i];
-    }
-    for (int l = 0; l < lanes; ++l) {
-      if (c_t != nullptr) c_t[l] += moved_t[l];
-      if (c_h != nullptr) c_h[l] += moved_t[l] - moved_h[l];
-    }
-    for (const SavedCotangent& value : saved) PullSaved(lanes, value, c_y, c_t, c_h);
-  }
-
-  // The part w(theta) (y0 - z0) of a saved value; the rest is the base method's.
-  void PullSaved(int lanes, const SavedCotangent& value, double* c_y, double* c_t,
-                 double* c_h) const {
-    const int64_t count = n_ * lanes;
-    const double weight = Weight(value.theta);
-    for (int64_t i = 0; i < count; ++i) {
-      c_y[i] = std::fma(weight, value.c[i], c_y[i]);
-      c_y[count + i] = std::fma(-weight, value.c[i], c_y[count + i]);
-    }
-    if (c_t == nullptr && c_h == nullptr) return;
-    for (int64_t e = 0; e < n_; ++e) {
-      const double apart = (step_.y[e] - step_.y[n_ + e]) * (coupling_ - 1) / step_.h;
-      for (int l = 0; l < lanes; ++l) {
-        const double moved = value.c[e * lanes + l] * apart;
-        if (c_t != nullptr) c_t[l] -= moved;
-        if (c_h != nullptr) c_h[l] = std::fma(-value.theta, moved, c_h[l]);
-      }
-    }
+    transpose_.Run(
+        columns, {step_.y, &step_.h}, c_y1, saved, {c_y, c_t, c_h},
+        [&](double* c, double* t, double* h) { pull(*first_, forth_, saved, c, t, h); },
+        [&](double* c, double* t, double* h) { pull(*second_, back_, {}, c, t, h); });
   }
 
   const double coupling_;
@@ -196,8 +159,78 @@ class CoupledReplay final : public StepReplay {
   const double* d_t_ = nullptr;
   const double* d_h_ = nullptr;
   double d_t1_[kMaxLanes] = {}, d_back_[kMaxLanes] = {};
-  std::vector<double> end_, other_, whole_;  // [n][W]
+  CoupledTranspose<true> transpose_;
+  std::vector<double> end_, other_;  // [n][W]
   int64_t evaluations_ = 0;
+};
+
+class CoupledLaneReplay final : public LaneReplay {
+ public:
+  CoupledLaneReplay(double coupling, int base_stages, std::unique_ptr<LaneReplay> first,
+                    std::unique_ptr<LaneReplay> second, int64_t num_states)
+      : base_stages_(base_stages),
+        width_(first->lanes()),
+        n_(num_states),
+        first_(std::move(first)),
+        second_(std::move(second)),
+        transpose_(coupling, num_states, width_) {}
+
+  int lanes() const override { return width_; }
+
+  void Vjp(const LaneSteps& steps, const double* params, const double* c_y1,
+           absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
+           double* c_h) override {
+    Load(steps);
+    transpose_.Run(
+        width_, {steps_.y, steps_.h}, c_y1, saved, {c_y, c_t, c_h},
+        [&](double* c, double* t, double* h) {
+          first_->Vjp(forth_, params, c, saved, c, c_p, t, h);
+        },
+        [&](double* c, double* t, double* h) { second_->Vjp(back_, params, c, {}, c, c_p, t, h); });
+  }
+
+  void StartVjp(int lane, double /*t0*/, const double* /*y0*/, const double* /*params*/,
+                double* c_carried, double* /*c_p*/, double* /*c_t*/) override {
+    for (int64_t e = 0; e < n_; ++e) {
+      c_carried[e * width_ + lane] += c_carried[(n_ + e) * width_ + lane];
+    }
+  }
+
+  void Slope(int lane, double theta, double* slope) override {
+    first_->Slope(lane, theta, slope);
+    for (int64_t e = 0; e < n_; ++e) {
+      slope[e] += transpose_.Apart({steps_.y, steps_.h}, width_, e, lane);
+    }
+  }
+
+  int64_t rhs_evaluations() const override {
+    return first_->rhs_evaluations() + second_->rhs_evaluations();
+  }
+  int64_t vjp_evaluations() const override {
+    return first_->vjp_evaluations() + second_->vjp_evaluations();
+  }
+
+ private:
+  void Load(const LaneSteps& steps) {
+    const int64_t count = n_ * width_;
+    steps_ = steps;
+    for (int l = 0; l < width_; ++l) h_back_[l] = -steps.h[l];
+    const double* second = steps.stages + base_stages_ * count;
+    forth_ = steps;
+    forth_.y = steps.y + count;
+    back_ = {.t = steps.t_next,
+             .h = h_back_,
+             .t_next = steps.t,
+             .y = second + base_stages_ * count,
+             .stages = second};
+  }
+
+  const int base_stages_, width_;
+  const int64_t n_;
+  const std::unique_ptr<LaneReplay> first_, second_;
+  CoupledTranspose<false> transpose_;
+  LaneSteps steps_, forth_, back_;
+  double h_back_[kMaxLanes] = {};
 };
 
 }  // namespace
@@ -211,6 +244,15 @@ absl::StatusOr<std::unique_ptr<StepReplay>> MakeCoupledReplay(const Scheme& sche
   return std::make_unique<CoupledReplay>(*scheme.coupling, GetMethodInfo(scheme.method).stages,
                                          std::move(first), std::move(second), std::move(stepper),
                                          field.num_params());
+}
+
+absl::StatusOr<std::unique_ptr<LaneReplay>> MakeCoupledLaneReplay(const Scheme& scheme,
+                                                                  const VectorField& field) {
+  ASSIGN_OR_RETURN(std::unique_ptr<LaneReplay> first, MakeLaneReplay(scheme.method, field));
+  ASSIGN_OR_RETURN(std::unique_ptr<LaneReplay> second, MakeLaneReplay(scheme.method, field));
+  return std::make_unique<CoupledLaneReplay>(*scheme.coupling, GetMethodInfo(scheme.method).stages,
+                                             std::move(first), std::move(second),
+                                             field.num_states());
 }
 
 }  // namespace costate::reversible

@@ -7,12 +7,11 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/solvers/reversible/coupled.h"
-#include "engine/solvers/rk/erk.h"
 
 namespace costate::reversible {
 namespace {
 
-using Base = std::unique_ptr<rk::RungeKuttaStepper>;
+using Base = std::unique_ptr<Stepper>;
 
 class CoupledStepper final : public Stepper {
  public:
@@ -45,6 +44,12 @@ class CoupledStepper final : public Stepper {
   }
   void Resume(int lane, double t, const double* carried, const double* p) override {
     Place(lane, t, carried, carried + n_, p);
+  }
+
+  void MoveTo(const double* t, const double* carried) override {
+    std::copy_n(t, width_, t_);
+    std::copy_n(t, width_, t_next_);
+    std::copy_n(carried, 2 * count_, carried_.data());
   }
 
   void Step(const double* t_next) override {
@@ -135,48 +140,55 @@ class CoupledInverse final : public StepInverse {
       : coupling_(coupling),
         base_stages_(base_stages),
         n_(num_states),
+        count_(num_states * first->lanes()),
         first_(std::move(first)),
         second_(std::move(second)) {}
 
-  void Begin(const double* params) override {
+  int lanes() const override { return first_->lanes(); }
+
+  void SetParams(int lane, const double* params) override {
     const std::vector<double> zero(n_);
-    first_->Reset(0, 0, zero.data(), params, nullptr);
-    second_->Reset(0, 0, zero.data(), params, nullptr);
+    first_->Reset(lane, 0, zero.data(), params, nullptr);
+    second_->Reset(lane, 0, zero.data(), params, nullptr);
   }
 
-  bool Undo(double t, double t_next, const double* end, double* start, double* stages) override {
-    double* kept_end = stages + 2 * base_stages_ * n_;
-    std::copy_n(end, n_, kept_end);
+  bool Undo(const double* t, const double* t_next, const double* end, double* start,
+            double* stages) override {
+    const int64_t before = Count();
+    double* kept_end = stages + 2 * base_stages_ * count_;
+    std::copy_n(end, count_, kept_end);
     const double* y1 = kept_end;
-    second_->MoveTo(&t_next, y1);
-    second_->Step(&t);
+    second_->MoveTo(t_next, y1);
+    second_->Step(t);
     const double* back = second_->y_new();
-    double* z0 = start + n_;
-    for (int64_t e = 0; e < n_; ++e) z0[e] = end[n_ + e] + (back[e] - y1[e]);
-    first_->MoveTo(&t, z0);
-    first_->Step(&t_next);
+    double* z0 = start + count_;
+    for (int64_t i = 0; i < count_; ++i) z0[i] = end[count_ + i] + (back[i] - y1[i]);
+    first_->MoveTo(t, z0);
+    first_->Step(t_next);
     const double* forth = first_->y_new();
-    for (int64_t e = 0; e < n_; ++e) start[e] = (y1[e] - forth[e]) / coupling_ + z0[e];
-    std::copy_n(second_->stages(), base_stages_ * n_,
-                std::copy_n(first_->stages(), base_stages_ * n_, stages));
+    for (int64_t i = 0; i < count_; ++i) start[i] = (y1[i] - forth[i]) / coupling_ + z0[i];
+    std::copy_n(second_->stages(), base_stages_ * count_,
+                std::copy_n(first_->stages(), base_stages_ * count_, stages));
+    evaluations_ += Count() - before;
     return true;
   }
-  int64_t rhs_evaluations() const override {
-    return first_->rhs_evaluations(0) + second_->rhs_evaluations(0);
-  }
+  int64_t rhs_evaluations() const override { return evaluations_; }
 
  private:
+  int64_t Count() const { return first_->rhs_evaluations(0) + second_->rhs_evaluations(0); }
+
   const double coupling_;
   const int base_stages_;
-  const int64_t n_;
+  const int64_t n_, count_;
   const Base first_, second_;
+  int64_t evaluations_ = 0;
 };
 
 template <typename T>
 absl::StatusOr<std::unique_ptr<T>> MakePair(const Scheme& scheme, const VectorField& field,
                                             int lanes) {
-  ASSIGN_OR_RETURN(Base first, rk::MakeRungeKuttaStepper(scheme.method, field, lanes));
-  ASSIGN_OR_RETURN(Base second, rk::MakeRungeKuttaStepper(scheme.method, field, lanes));
+  ASSIGN_OR_RETURN(Base first, MakeStepper(scheme.method, field, lanes));
+  ASSIGN_OR_RETURN(Base second, MakeStepper(scheme.method, field, lanes));
   return std::make_unique<T>(*scheme.coupling, GetMethodInfo(scheme.method).stages,
                              std::move(first), std::move(second), field.num_states());
 }
@@ -189,8 +201,9 @@ absl::StatusOr<std::unique_ptr<Stepper>> MakeCoupledStepper(const Scheme& scheme
 }
 
 absl::StatusOr<std::unique_ptr<StepInverse>> MakeCoupledInverse(const Scheme& scheme,
-                                                                const VectorField& field) {
-  return MakePair<CoupledInverse>(scheme, field, 1);
+                                                                const VectorField& field,
+                                                                int lanes) {
+  return MakePair<CoupledInverse>(scheme, field, lanes);
 }
 
 }  // namespace costate::reversible

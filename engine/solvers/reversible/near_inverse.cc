@@ -6,39 +6,41 @@
 #include <vector>
 
 #include "engine/base/status_macros.h"
-#include "engine/solvers/rk/erk.h"
 
 namespace costate::reversible {
 namespace {
 
 class NearInverse final : public StepInverse {
  public:
-  NearInverse(std::unique_ptr<rk::RungeKuttaStepper> stepper, int64_t num_states)
+  NearInverse(std::unique_ptr<Stepper> stepper, int64_t num_states)
       : stepper_(std::move(stepper)), n_(num_states) {}
 
-  void Begin(const double* params) override {
-    stepper_->Reset(0, 0, std::vector<double>(n_).data(), params, nullptr);
+  int lanes() const override { return stepper_->lanes(); }
+  void SetParams(int lane, const double* params) override {
+    stepper_->Reset(lane, 0, std::vector<double>(n_).data(), params, nullptr);
   }
-  bool Undo(double t, double t_next, const double* end, double* start,
+  bool Undo(const double* t, const double* t_next, const double* end, double* start,
             double* /*stages*/) override {
-    stepper_->MoveTo(&t_next, end);
-    stepper_->Step(&t);
-    std::copy_n(stepper_->y_new(), n_, start);
+    const int64_t before = stepper_->rhs_evaluations(0);
+    stepper_->MoveTo(t_next, end);
+    stepper_->Step(t);
+    std::copy_n(stepper_->y_new(), n_ * lanes(), start);
+    evaluations_ += stepper_->rhs_evaluations(0) - before;
     return false;
   }
-  int64_t rhs_evaluations() const override { return stepper_->rhs_evaluations(0); }
+  int64_t rhs_evaluations() const override { return evaluations_; }
 
  private:
-  const std::unique_ptr<rk::RungeKuttaStepper> stepper_;
+  const std::unique_ptr<Stepper> stepper_;
   const int64_t n_;
+  int64_t evaluations_ = 0;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<StepInverse>> MakeNearInverse(Method method,
-                                                             const VectorField& field) {
-  ASSIGN_OR_RETURN(std::unique_ptr<rk::RungeKuttaStepper> stepper,
-                   rk::MakeRungeKuttaStepper(method, field, 1));
+                                                             const VectorField& field, int lanes) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Stepper> stepper, MakeStepper(method, field, lanes));
   return std::make_unique<NearInverse>(std::move(stepper), field.num_states());
 }
 

@@ -10,7 +10,7 @@
 namespace costate::reversible {
 
 absl::StatusOr<std::unique_ptr<StepInverse>> MakeNearInverse(Method method,
-                                                             const VectorField& field);
+                                                             const VectorField& field, int lanes);
 
 }  // namespace costate::reversible
 

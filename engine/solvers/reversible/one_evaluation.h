@@ -65,7 +65,10 @@ absl::StatusOr<std::unique_ptr<StepReplay>> MakeOneEvaluationReplay(const Scheme
                                                                     const VectorField& field,
                                                                     const ReplayUse& use);
 absl::StatusOr<std::unique_ptr<StepInverse>> MakeOneEvaluationInverse(const Scheme& scheme,
-                                                                      const VectorField& field);
+                                                                      const VectorField& field,
+                                                                      int lanes);
+absl::StatusOr<std::unique_ptr<LaneReplay>> MakeOneEvaluationLaneReplay(const Scheme& scheme,
+                                                                        const VectorField& field);
 
 }  // namespace costate::reversible
 

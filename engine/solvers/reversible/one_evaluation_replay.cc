@@ -8,6 +8,7 @@
 #include "engine/base/kernel.h"
 #include "engine/base/status_macros.h"
 #include "engine/solvers/reversible/one_evaluation.h"
+#include "engine/solvers/reversible/one_evaluation_transpose.h"
 
 namespace costate::reversible {
 namespace {
@@ -23,50 +24,36 @@ void Add(int64_t n, double w, const double* x, double* out) {
   for (int64_t i = 0; i < n * W; ++i) out[i] = std::fma(w, x[i], out[i]);
 }
 
-// sum[W] += w x . y with x [n] and y [n][W]
-template <int W>
-void AddDot(int64_t n, double w, const double* x, const double* y, double* sum) {
-  if (w == 0) return;
-  for (int64_t e = 0; e < n; ++e) {
-    for (int l = 0; l < W; ++l) sum[l] = std::fma(w * x[e], y[e * W + l], sum[l]);
-  }
-}
-
 template <int W>
 class OneEvaluationReplay final : public StepReplay {
  public:
   OneEvaluationReplay(const OneEvaluation& table, Kernels kernels, int64_t num_states,
                       int64_t num_params)
       : table_(table),
-        kernels_(std::move(kernels)),
+        value_(std::move(kernels.value)),
+        jvp_(std::move(kernels.jvp)),
         n_(num_states),
-        m_(num_params),
+        cotangent_(table, std::move(kernels.vjp), num_states, num_params),
+        cotangents_(table, std::move(kernels.vjp_block), num_states, num_params),
         point_(num_states),
         own_u_(num_states),
         d_u_(num_states * W),
         d_point_(num_states * W),
-        c_u_(num_states * W),
-        c_point_(num_states * W),
-        c_start_(table.carried * num_states * W),
-        c_param_(num_params * W) {
-    size_t scratch = kernels_.value.scratch_size();
-    for (const Kernel* kernel : {&kernels_.jvp, &kernels_.vjp, &kernels_.vjp_block}) {
-      scratch = std::max<size_t>(scratch, kernel->scratch_size());
-    }
-    scratch_.resize(scratch);
-  }
+        scratch_(std::max(value_.scratch_size(), jvp_.scratch_size())) {}
 
   int64_t num_states() const override { return n_; }
   int block() const override { return W; }
   int64_t rhs_evaluations() const override { return evaluations_; }
   int64_t jvp_evaluations() const override { return jvp_evaluations_; }
-  int64_t vjp_evaluations() const override { return vjp_evaluations_; }
+  int64_t vjp_evaluations() const override {
+    return cotangent_.evaluations() + cotangents_.evaluations();
+  }
 
   void StartJvp(double t0, const double* y0, const double* params, const double* d_t,
                 const double* d_p, double* d_carried) override {
     const double* inputs[] = {&t0, y0, params, d_t, d_carried, d_p};
     double* outputs[] = {d_u_.data()};
-    kernels_.jvp(inputs, outputs, scratch_.data());
+    jvp_(inputs, outputs, scratch_.data());
     ++jvp_evaluations_;
     for (int b = 1; b < table_.carried; ++b) {
       const double* from = table_.start[b] == StartsAs::kState ? d_carried : d_u_.data();
@@ -77,9 +64,9 @@ class OneEvaluationReplay final : public StepReplay {
   void StartVjp(double t0, const double* y0, const double* params, bool blocks, double* c_carried,
                 double* c_p, double* c_t) override {
     if (blocks) {
-      PullStart<W>(kernels_.vjp_block, t0, y0, params, c_carried, c_p, c_t);
+      cotangents_.RunStart({&t0, nullptr, nullptr, y0, nullptr, params}, c_carried, c_p, c_t);
     } else {
-      PullStart<1>(kernels_.vjp, t0, y0, params, c_carried, c_p, c_t);
+      cotangent_.RunStart({&t0, nullptr, nullptr, y0, nullptr, params}, c_carried, c_p, c_t);
     }
   }
 
@@ -101,7 +88,7 @@ class OneEvaluationReplay final : public StepReplay {
     for (int l = 0; l < W; ++l) d_time[l] = std::fma(pass.tau, d_h[l], d_t[l]);
     const double* inputs[] = {&t_point_, point_.data(), params, d_time, d_point_.data(), d_p};
     double* outputs[] = {d_u_.data()};
-    kernels_.jvp(inputs, outputs, scratch_.data());
+    jvp_(inputs, outputs, scratch_.data());
     ++jvp_evaluations_;
     for (int b = 0; b < table_.carried; ++b) {
       double* out = d_y1 + b * n_ * W;
@@ -117,7 +104,7 @@ class OneEvaluationReplay final : public StepReplay {
   }
 
   void JvpInterpolate(double theta, double* d_out) override {
-    const Weights weights = WeightsAt(theta);
+    const DenseOfOne weights = DenseAt(table_, theta);
     std::copy_n(d_y_, n_ * W, d_out);
     Add<W>(n_, step_.h * weights.value[0], d_u_.data(), d_out);
     AddMotion(weights.value[0], weights.slope[0], theta, u_, d_out);
@@ -131,17 +118,19 @@ class OneEvaluationReplay final : public StepReplay {
            absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
            double* c_h) override {
     Load(step, params);
-    Pull<1>(kernels_.vjp, params, c_y1, saved, c_y, c_p, c_t, c_h);
+    cotangent_.Run({&t_point_, &step_.h, step_.y, point_.data(), u_, params}, c_y1, saved,
+                   {c_y, c_p, c_t, c_h});
   }
   void VjpBlock(const StepRecord& step, const double* params, const double* c_y1,
                 absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
                 double* c_h) override {
     Load(step, params);
-    Pull<W>(kernels_.vjp_block, params, c_y1, saved, c_y, c_p, c_t, c_h);
+    cotangents_.Run({&t_point_, &step_.h, step_.y, point_.data(), u_, params}, c_y1, saved,
+                    {c_y, c_p, c_t, c_h});
   }
 
   void Slope(double theta, double* slope) override {
-    const Weights weights = WeightsAt(theta);
+    const DenseOfOne weights = DenseAt(table_, theta);
     for (int64_t e = 0; e < n_; ++e) {
       double sum = weights.slope[0] * u_[e];
       for (int j = 1; j < table_.carried; ++j) sum = std::fma(weights.slope[j], block(j)[e], sum);
@@ -150,20 +139,6 @@ class OneEvaluationReplay final : public StepReplay {
   }
 
  private:
-  // D_j(theta), that of u first, and their derivatives.
-  struct Weights {
-    double value[kMaxCarried], slope[kMaxCarried];
-  };
-  Weights WeightsAt(double theta) const {
-    Weights weights;
-    for (int j = 0; j < kMaxCarried; ++j) {
-      const auto& d = table_.dense[j];
-      weights.value[j] = theta * std::fma(theta, std::fma(theta, d[2], d[1]), d[0]);
-      weights.slope[j] = std::fma(theta, std::fma(theta, 3 * d[2], 2 * d[1]), d[0]);
-    }
-    return weights;
-  }
-
   const double* block(int j) const { return step_.y + j * n_; }
 
   void Load(const StepRecord& step, const double* params) {
@@ -178,7 +153,7 @@ class OneEvaluationReplay final : public StepReplay {
     if (u_ != nullptr) return;
     const double* inputs[] = {&t_point_, point_.data(), params};
     double* outputs[] = {own_u_.data()};
-    kernels_.value(inputs, outputs, scratch_.data());
+    value_(inputs, outputs, scratch_.data());
     ++evaluations_;
     u_ = own_u_.data();
   }
@@ -214,81 +189,11 @@ class OneEvaluationReplay final : public StepReplay {
     }
   }
 
-  template <int V>
-  void PullStart(const Kernel& vjp, double t0, const double* y0, const double* params,
-                 double* c_carried, double* c_p, double* c_t) {
-    std::fill_n(c_u_.data(), n_ * V, 0.0);
-    for (int b = 1; b < table_.carried; ++b) {
-      double* to = table_.start[b] == StartsAs::kState ? c_carried : c_u_.data();
-      Add<V>(n_, 1, c_carried + b * n_ * V, to);
-    }
-    double c_time[V];
-    CallVjp(vjp, &t0, y0, params, c_time);
-    Add<V>(n_, 1, c_point_.data(), c_carried);
-    Add<V>(m_, 1, c_param_.data(), c_p);
-    for (int l = 0; l < V; ++l) c_t[l] += c_time[l];
-  }
-
-  // c_point_ and c_param_ from c_u_.
-  void CallVjp(const Kernel& vjp, const double* t, const double* y, const double* params,
-               double* c_time) {
-    const double* inputs[] = {t, y, params, c_u_.data()};
-    double* outputs[] = {c_time, c_point_.data(), c_param_.data()};
-    vjp(inputs, outputs, scratch_.data());
-    ++vjp_evaluations_;
-  }
-
-  template <int V>
-  void Pull(const Kernel& vjp, const double* params, const double* c_y1,
-            absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
-            double* c_h) {
-    const Pass& pass = table_.there;
-    const double h = step_.h;
-    const int64_t count = n_ * V;
-    double moved_t[V] = {}, moved_h[V] = {};
-    std::fill_n(c_start_.data(), table_.carried * count, 0.0);
-    std::fill_n(c_u_.data(), count, 0.0);
-    for (int b = 0; b < table_.carried; ++b) {
-      const double* c = c_y1 + b * count;
-      for (int j = 0; j < table_.carried; ++j) {
-        Add<V>(n_, pass.keep[b][j].at(h), c, c_start_.data() + j * count);
-        AddDot<V>(n_, pass.keep[b][j].b, block(j), c, moved_h);
-      }
-      Add<V>(n_, pass.slope[b].at(h), c, c_u_.data());
-      AddDot<V>(n_, pass.slope[b].b, u_, c, moved_h);
-    }
-    for (const SavedCotangent& value : saved) PullSaved<V>(value, moved_t, moved_h);
-    double c_time[V];
-    CallVjp(vjp, &t_point_, point_.data(), params, c_time);
-    for (int j = 0; j < table_.carried; ++j) {
-      Add<V>(n_, pass.point[j].at(h), c_point_.data(), c_start_.data() + j * count);
-      AddDot<V>(n_, pass.point[j].b, block(j), c_point_.data(), moved_h);
-    }
-    Add<V>(m_, 1, c_param_.data(), c_p);
-    for (int l = 0; l < V; ++l) {
-      if (c_t != nullptr) c_t[l] += moved_t[l] + c_time[l];
-      if (c_h != nullptr) c_h[l] += moved_h[l] + pass.tau * c_time[l];
-    }
-    std::copy_n(c_start_.data(), table_.carried * count, c_y);
-  }
-
-  // y(t + theta h) = y + h (D_u u + sum_j D_j c_j) at a fixed time.
-  template <int V>
-  void PullSaved(const SavedCotangent& value, double* moved_t, double* moved_h) {
-    const Weights weights = WeightsAt(value.theta);
-    Add<V>(n_, 1, value.c, c_start_.data());
-    for (int j = 0; j < table_.carried; ++j) {
-      double* to = j == 0 ? c_u_.data() : c_start_.data() + j * n_ * V;
-      const double* x = j == 0 ? u_ : block(j);
-      Add<V>(n_, step_.h * weights.value[j], value.c, to);
-      AddDot<V>(n_, weights.value[j] - value.theta * weights.slope[j], x, value.c, moved_h);
-      AddDot<V>(n_, -weights.slope[j], x, value.c, moved_t);
-    }
-  }
-
   const OneEvaluation table_;
-  const Kernels kernels_;
-  const int64_t n_, m_;
+  const Kernel value_, jvp_;
+  const int64_t n_;
+  OneEvaluationTranspose<1, true> cotangent_;
+  OneEvaluationTranspose<W, true> cotangents_;
   StepRecord step_;
   double t_point_ = 0;
   const double* u_ = nullptr;  // [n]
@@ -297,12 +202,100 @@ class OneEvaluationReplay final : public StepReplay {
   const double* d_y_ = nullptr;
   std::vector<double> point_, own_u_;  // [n]
   std::vector<double> d_u_, d_point_;  // [n][W]
-  std::vector<double> c_u_, c_point_;  // [n][W]
-  std::vector<double> c_start_;        // [carried][n][W]
-  std::vector<double> c_param_;        // [m][W]
   std::vector<double> scratch_;
-  int64_t evaluations_ = 0, jvp_evaluations_ = 0, vjp_evaluations_ = 0;
+  int64_t evaluations_ = 0, jvp_evaluations_ = 0;
 };
+
+// Recorded steps in W lanes.
+template <int W>
+class OneEvaluationLaneReplay final : public LaneReplay {
+ public:
+  OneEvaluationLaneReplay(const OneEvaluation& table, Kernel vjp, Kernel start, int64_t num_states,
+                          int64_t num_params)
+      : table_(table),
+        n_(num_states),
+        m_(num_params),
+        transpose_(table, std::move(vjp), num_states, num_params),
+        start_(table, std::move(start), num_states, num_params),
+        point_(num_states * W),
+        c_carried_(table.carried * num_states),
+        c_param_(num_params) {}
+
+  int lanes() const override { return W; }
+  int64_t rhs_evaluations() const override { return 0; }
+  int64_t vjp_evaluations() const override {
+    return transpose_.evaluations() + start_.evaluations();
+  }
+
+  void Vjp(const LaneSteps& steps, const double* params, const double* c_y1,
+           absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
+           double* c_h) override {
+    Load(steps);
+    transpose_.Run({t_point_, steps.h, steps.y, point_.data(), steps.stages, params}, c_y1, saved,
+                   {c_y, c_p, c_t, c_h});
+  }
+
+  void StartVjp(int lane, double t0, const double* y0, const double* params, double* c_carried,
+                double* c_p, double* c_t) override {
+    const int64_t size = table_.carried * n_;
+    for (int64_t i = 0; i < size; ++i) c_carried_[i] = c_carried[i * W + lane];
+    for (int64_t i = 0; i < m_; ++i) c_param_[i] = c_p[i * W + lane];
+    start_.RunStart({&t0, nullptr, nullptr, y0, nullptr, params}, c_carried_.data(),
+                    c_param_.data(), c_t + lane);
+    for (int64_t i = 0; i < size; ++i) c_carried[i * W + lane] = c_carried_[i];
+    for (int64_t i = 0; i < m_; ++i) c_p[i * W + lane] = c_param_[i];
+  }
+
+  void Slope(int lane, double theta, double* slope) override {
+    const DenseOfOne weights = DenseAt(table_, theta);
+    for (int64_t e = 0; e < n_; ++e) {
+      double sum = weights.slope[0] * steps_.stages[e * W + lane];
+      for (int j = 1; j < table_.carried; ++j) {
+        sum = std::fma(weights.slope[j], steps_.y[(j * n_ + e) * W + lane], sum);
+      }
+      slope[e] = sum;
+    }
+  }
+
+ private:
+  void Load(const LaneSteps& steps) {
+    steps_ = steps;
+    const Pass& pass = table_.there;
+    for (int l = 0; l < W; ++l) {
+      t_point_[l] = pass.tau == 1 ? steps.t_next[l] : std::fma(pass.tau, steps.h[l], steps.t[l]);
+    }
+    std::fill(point_.begin(), point_.end(), 0.0);
+    for (int j = 0; j < table_.carried; ++j) {
+      if (pass.point[j].zero()) continue;
+      double weight[W];
+      for (int l = 0; l < W; ++l) weight[l] = pass.point[j].at(steps.h[l]);
+      const double* block = steps.y + j * n_ * W;
+      for (int64_t i = 0; i < n_ * W; i += W) {
+        for (int l = 0; l < W; ++l) {
+          point_[i + l] = std::fma(weight[l], block[i + l], point_[i + l]);
+        }
+      }
+    }
+  }
+
+  const OneEvaluation table_;
+  const int64_t n_, m_;
+  OneEvaluationTranspose<W, false> transpose_;
+  OneEvaluationTranspose<1, true> start_;
+  LaneSteps steps_;
+  double t_point_[W] = {};
+  std::vector<double> point_;                // [n][W]
+  std::vector<double> c_carried_, c_param_;  // [carried][n], [m]: one lane
+};
+
+// make.template operator()<W>() for W = `lanes`.
+template <typename F>
+auto ForLanes(int lanes, F make) -> decltype(make.template operator()<2>()) {
+  if (lanes == 2) return make.template operator()<2>();
+  if (lanes == 4) return make.template operator()<4>();
+  if (lanes == 8) return make.template operator()<8>();
+  return absl::InvalidArgumentError("lane count must be 1, 2, 4 or 8");
+}
 
 }  // namespace
 
@@ -321,15 +314,22 @@ absl::StatusOr<std::unique_ptr<StepReplay>> MakeOneEvaluationReplay(const Scheme
   if (use.cotangent_blocks) {
     ASSIGN_OR_RETURN(kernels.vjp_block, field.Get(MapKernel::kCotangentBlock, lanes));
   }
-  const auto make = [&]<int W>() -> std::unique_ptr<StepReplay> {
+  const auto make = [&]<int W>() -> absl::StatusOr<std::unique_ptr<StepReplay>> {
     return std::make_unique<OneEvaluationReplay<W>>(TableOf(scheme), std::move(kernels),
                                                     field.num_states(), field.num_params());
   };
-  if (lanes == 1) return make.template operator()<1>();
-  if (lanes == 2) return make.template operator()<2>();
-  if (lanes == 4) return make.template operator()<4>();
-  if (lanes == 8) return make.template operator()<8>();
-  return absl::InvalidArgumentError("lane count must be 1, 2, 4 or 8");
+  return lanes == 1 ? make.template operator()<1>() : ForLanes(lanes, make);
+}
+
+absl::StatusOr<std::unique_ptr<LaneReplay>> MakeOneEvaluationLaneReplay(const Scheme& scheme,
+                                                                        const VectorField& field) {
+  const int lanes = field.simd_lanes();
+  ASSIGN_OR_RETURN(Kernel vjp, field.Get(MapKernel::kVjp, lanes));
+  ASSIGN_OR_RETURN(Kernel start, field.Get(MapKernel::kVjp, 1));
+  return ForLanes(lanes, [&]<int W>() -> absl::StatusOr<std::unique_ptr<LaneReplay>> {
+    return std::make_unique<OneEvaluationLaneReplay<W>>(
+        TableOf(scheme), std::move(vjp), std::move(start), field.num_states(), field.num_params());
+  });
 }
 
 }  // namespace costate::reversible

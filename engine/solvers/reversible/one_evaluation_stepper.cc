@@ -81,6 +81,12 @@ class OneEvaluationStepper final : public Stepper {
     SetLane(lane, t, p);
     for (int b = 0; b < table_.carried; ++b) SetBlock(lane, b, carried + b * n_);
   }
+  void MoveTo(const double* t, const double* carried) override {
+    std::copy_n(t, W, t_);
+    std::copy_n(t, W, t_next_);
+    std::copy_n(carried, carried_.size(), carried_.data());
+  }
+
   void Step(const double* t_next) override {
     const Pass& pass = table_.there;
     for (int l = 0; l < W; ++l) {
@@ -198,33 +204,44 @@ class OneEvaluationStepper final : public Stepper {
   int64_t evaluations_[W] = {};
 };
 
+template <int W>
 class OneEvaluationInverse final : public StepInverse {
  public:
-  OneEvaluationInverse(const OneEvaluation& table, Kernel value, int64_t num_states)
+  OneEvaluationInverse(const OneEvaluation& table, Kernel value, int64_t num_states,
+                       int64_t num_params)
       : table_(table),
         value_(std::move(value)),
         n_(num_states),
-        start_(table.carried * num_states),
-        point_(num_states),
+        m_(num_params),
+        params_(num_params * W),
+        start_(table.carried * num_states * W),
+        point_(num_states * W),
         scratch_(value_.scratch_size()) {}
 
-  void Begin(const double* params) override { params_ = params; }
+  int lanes() const override { return W; }
+  void SetParams(int lane, const double* params) override {
+    for (int64_t i = 0; i < m_; ++i) params_[i * W + lane] = params[i];
+  }
 
-  bool Undo(double t, double t_next, const double* end, double* start, double* stages) override {
+  bool Undo(const double* t, const double* t_next, const double* end, double* start,
+            double* stages) override {
     const Pass& pass = table_.back;
-    const double h = -(t_next - t);
-    Combine<1>(n_, table_.carried, pass.point.data(), {}, &h, end, nullptr, point_.data());
-    const double t_point = pass.tau == 1 ? t : std::fma(table_.there.tau, -h, t);
-    const double* inputs[] = {&t_point, point_.data(), params_};
+    double h[W], t_point[W];
+    for (int l = 0; l < W; ++l) {
+      h[l] = -(t_next[l] - t[l]);
+      t_point[l] = pass.tau == 1 ? t[l] : std::fma(table_.there.tau, -h[l], t[l]);
+    }
+    Combine<W>(n_, table_.carried, pass.point.data(), {}, h, end, nullptr, point_.data());
+    const double* inputs[] = {t_point, point_.data(), params_.data()};
     double* outputs[] = {stages};
     value_(inputs, outputs, scratch_.data());
     ++evaluations_;
     for (int b = 0; b < table_.carried; ++b) {
-      Combine<1>(n_, table_.carried, pass.keep[b].data(), pass.slope[b], &h, end, stages,
-                 start_.data() + b * n_);
+      Combine<W>(n_, table_.carried, pass.keep[b].data(), pass.slope[b], h, end, stages,
+                 start_.data() + b * n_ * W);
     }
     // Where the way there carries u itself, the way back evaluates f elsewhere.
-    if (const int b = BlockOfU(); b > 0) std::copy_n(end + b * n_, n_, stages);
+    if (const int b = BlockOfU(); b > 0) std::copy_n(end + b * n_ * W, n_ * W, stages);
     std::copy(start_.begin(), start_.end(), start);
     return true;
   }
@@ -241,11 +258,22 @@ class OneEvaluationInverse final : public StepInverse {
 
   const OneEvaluation table_;
   const Kernel value_;
-  const int64_t n_;
-  const double* params_ = nullptr;
-  std::vector<double> start_, point_, scratch_;
+  const int64_t n_, m_;
+  std::vector<double> params_;         // [m][W]
+  std::vector<double> start_, point_;  // [carried][n][W], [n][W]
+  std::vector<double> scratch_;
   int64_t evaluations_ = 0;
 };
+
+// make.template operator()<W>() for W = `lanes`.
+template <typename F>
+auto ForLanes(int lanes, F make) -> decltype(make.template operator()<1>()) {
+  if (lanes == 1) return make.template operator()<1>();
+  if (lanes == 2) return make.template operator()<2>();
+  if (lanes == 4) return make.template operator()<4>();
+  if (lanes == 8) return make.template operator()<8>();
+  return absl::InvalidArgumentError("lane count must be 1, 2, 4 or 8");
+}
 
 }  // namespace
 
@@ -255,22 +283,20 @@ absl::StatusOr<std::unique_ptr<Stepper>> MakeOneEvaluationStepper(const Scheme& 
   const OneEvaluation table = TableOf(scheme);
   ASSIGN_OR_RETURN(Kernel value, field.Get(MapKernel::kValue, lanes));
   ASSIGN_OR_RETURN(Kernel start, field.Get(MapKernel::kValue, 1));
-  const auto make = [&]<int W>() -> std::unique_ptr<Stepper> {
+  return ForLanes(lanes, [&]<int W>() -> absl::StatusOr<std::unique_ptr<Stepper>> {
     return std::make_unique<OneEvaluationStepper<W>>(table, std::move(value), std::move(start),
                                                      field.num_states(), field.num_params());
-  };
-  if (lanes == 1) return make.template operator()<1>();
-  if (lanes == 2) return make.template operator()<2>();
-  if (lanes == 4) return make.template operator()<4>();
-  if (lanes == 8) return make.template operator()<8>();
-  return absl::InvalidArgumentError("lane count must be 1, 2, 4 or 8");
+  });
 }
 
 absl::StatusOr<std::unique_ptr<StepInverse>> MakeOneEvaluationInverse(const Scheme& scheme,
-                                                                      const VectorField& field) {
-  ASSIGN_OR_RETURN(Kernel value, field.Get(MapKernel::kValue, 1));
-  return std::make_unique<OneEvaluationInverse>(TableOf(scheme), std::move(value),
-                                                field.num_states());
+                                                                      const VectorField& field,
+                                                                      int lanes) {
+  ASSIGN_OR_RETURN(Kernel value, field.Get(MapKernel::kValue, lanes));
+  return ForLanes(lanes, [&]<int W>() -> absl::StatusOr<std::unique_ptr<StepInverse>> {
+    return std::make_unique<OneEvaluationInverse<W>>(TableOf(scheme), std::move(value),
+                                                     field.num_states(), field.num_params());
+  });
 }
 
 }  // namespace costate::reversible

@@ -6,8 +6,8 @@
 
 namespace costate::rk {
 
-template absl::StatusOr<std::unique_ptr<RungeKuttaStepper>> MakeErkStepper<Dopri5>(
-    const VectorField& field, int lanes);
+template absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper<Dopri5>(const VectorField& field,
+                                                                         int lanes);
 template absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay<Dopri5>(const VectorField& field,
                                                                            const ReplayUse& use);
 template absl::StatusOr<std::unique_ptr<LaneReplay>> MakeErkLaneReplay<Dopri5>(

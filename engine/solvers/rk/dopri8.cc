@@ -6,8 +6,8 @@
 
 namespace costate::rk {
 
-template absl::StatusOr<std::unique_ptr<RungeKuttaStepper>> MakeErkStepper<Dopri8>(
-    const VectorField& field, int lanes);
+template absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper<Dopri8>(const VectorField& field,
+                                                                         int lanes);
 template absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay<Dopri8>(const VectorField& field,
                                                                            const ReplayUse& use);
 template absl::StatusOr<std::unique_ptr<LaneReplay>> MakeErkLaneReplay<Dopri8>(

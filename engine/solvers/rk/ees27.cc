@@ -6,8 +6,8 @@
 
 namespace costate::rk {
 
-template absl::StatusOr<std::unique_ptr<RungeKuttaStepper>> MakeErkStepper<Ees27>(
-    const VectorField& field, int lanes);
+template absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper<Ees27>(const VectorField& field,
+                                                                        int lanes);
 template absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay<Ees27>(const VectorField& field,
                                                                           const ReplayUse& use);
 template absl::StatusOr<std::unique_ptr<LaneReplay>> MakeErkLaneReplay<Ees27>(

@@ -10,23 +10,9 @@
 
 namespace costate::rk {
 
-// A Stepper that can be sent elsewhere, so that other methods are built of its steps.
-class RungeKuttaStepper : public Stepper {
- public:
-  // Every lane goes to a time and state of its own, parameters and counts as they are: t [W],
-  // y [n][lane].
-  virtual void MoveTo(const double* t, const double* y) = 0;
-};
-
-// `method` has a table. Otherwise as MakeStepper.
-absl::StatusOr<std::unique_ptr<RungeKuttaStepper>> MakeRungeKuttaStepper(Method method,
-                                                                         const VectorField& field,
-                                                                         int lanes);
-
 // T is one of the tables of this folder.
 template <typename T>
-absl::StatusOr<std::unique_ptr<RungeKuttaStepper>> MakeErkStepper(const VectorField& field,
-                                                                  int lanes);
+absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper(const VectorField& field, int lanes);
 template <typename T>
 absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay(const VectorField& field,
                                                           const ReplayUse& use);

@@ -30,30 +30,24 @@ class PrimalLanes {
   PrimalLanes(Kernel value, int64_t num_states)
       : value_(std::move(value)),
         n_(num_states),
-        y_(num_states * W),
         y_stage_(num_states * W),
-        k_(kRows<T> * num_states * W),
+        own_(T::kExtraStages == 0 ? 0 : kRows<T> * num_states * W),
         scratch_(value_.scratch_size()) {}
 
-  // An idle lane keeps the values it had.
-  void Load(const StepRecord* steps, const double* params) {
+  // The arrays of `steps` stay in use.
+  void Load(const LaneSteps& steps, const double* params) {
+    steps_ = steps;
     params_ = params;
+    k_ = steps.stages;
     extra_ready_ = T::kExtraStages == 0;
-    for (int l = 0; l < W; ++l) {
-      const StepRecord& step = steps[l];
-      t_[l] = step.t;
-      t_next_[l] = step.t_next;
-      h_[l] = step.h;
-      if (step.y == nullptr) continue;
-      for (int64_t e = 0; e < n_; ++e) y_[e * W + l] = step.y[e];
-      for (int64_t i = 0; i < T::kStages * n_; ++i) k_[i * W + l] = step.stages[i];
-    }
-    for (int l = W; l < 8; ++l) h_[l] = h_[l % W];
+    for (int l = 0; l < 8; ++l) h_[l] = steps.h[l % W];
   }
 
   // Makes the rows of the dense output available too.
   void LoadExtra() {
     if (extra_ready_) return;
+    std::copy_n(k_, T::kStages * n_ * W, own_.data());
+    k_ = own_.data();
     [this]<int... i>(std::integer_sequence<int, i...>) {
       (EvaluateRow<T::kStages + i>(), ...);
     }(std::make_integer_sequence<int, T::kExtraStages>());
@@ -74,21 +68,21 @@ class PrimalLanes {
 
   double h(int lane) const { return h_[lane]; }
   const double* params() const { return params_; }
-  const double* k() const { return k_.data(); }  // [rows][n][W]
+  const double* k() const { return k_; }  // [rows][n][W]
   int64_t evaluations() const { return evaluations_; }
 
   template <int i>
   const double* StageTimes() {
     for (int l = 0; l < W; ++l) {
-      t_stage_[l] = T::kC[i] == 1 ? t_next_[l] : std::fma(T::kC[i], h_[l], t_[l]);
+      t_stage_[l] = T::kC[i] == 1 ? steps_.t_next[l] : std::fma(T::kC[i], h_[l], steps_.t[l]);
     }
     return t_stage_;
   }
   // The states of stage i, with the bits of the steps; valid until the next call.
   template <int i>
   const double* StageState() {
-    if constexpr (i == 0) return y_.data();
-    Combine<W, RowA<T, i>>(n_ * W, h_, y_.data(), k_.data(), y_stage_.data());
+    if constexpr (i == 0) return steps_.y;
+    Combine<W, RowA<T, i>>(n_ * W, h_, steps_.y, k_, y_stage_.data());
     return y_stage_.data();
   }
 
@@ -96,19 +90,21 @@ class PrimalLanes {
   template <int i>
   void EvaluateRow() {
     const double* inputs[] = {StageTimes<i>(), StageState<i>(), params_};
-    double* outputs[] = {k_.data() + i * n_ * W};
+    double* outputs[] = {own_.data() + i * n_ * W};
     value_(inputs, outputs, scratch_.data());
     ++evaluations_;
   }
 
   const Kernel value_;
   const int64_t n_;
+  LaneSteps steps_;
   const double* params_ = nullptr;
+  const double* k_ = nullptr;
   bool extra_ready_ = false;
-  double t_[W] = {}, t_next_[W] = {}, t_stage_[W] = {};
-  double h_[8] = {};                 // repeated
-  std::vector<double> y_, y_stage_;  // [n][W]
-  std::vector<double> k_;            // [rows][n][W]
+  double t_stage_[W] = {};
+  double h_[8] = {};             // repeated
+  std::vector<double> y_stage_;  // [n][W]
+  std::vector<double> own_;      // [rows][n][W], where there are rows beyond the stages
   std::vector<double> scratch_;
   int64_t evaluations_ = 0;
 };
@@ -120,7 +116,7 @@ class ErkLaneReplay final : public LaneReplay {
       : primal_(std::move(value), num_states), sweep_(std::move(vjp), num_states, num_params) {}
 
   int lanes() const override { return W; }
-  void Vjp(const StepRecord* steps, const double* params, const double* c_y1,
+  void Vjp(const LaneSteps& steps, const double* params, const double* c_y1,
            absl::Span<const SavedCotangent> saved, double* c_y, double* c_p, double* c_t,
            double* c_h) override {
     primal_.Load(steps, params);
@@ -138,7 +134,6 @@ class ErkLaneReplay final : public LaneReplay {
 template <typename T>
 absl::StatusOr<std::unique_ptr<LaneReplay>> MakeErkLaneReplay(const VectorField& field) {
   const int lanes = field.simd_lanes();
-  if (lanes == 1) return absl::InvalidArgumentError("one lane has nothing to share");
   ASSIGN_OR_RETURN(Kernel value, field.Get(MapKernel::kValue, lanes));
   ASSIGN_OR_RETURN(Kernel vjp, field.Get(MapKernel::kVjp, lanes));
   const int64_t n = field.num_states(), m = field.num_params();

@@ -24,7 +24,7 @@ namespace costate::rk {
 
 // N > 0: the number of states, known at compile time (short systems at W = 1); 0: any number.
 template <typename T, int W, int N = 0>
-class ErkStepper final : public RungeKuttaStepper {
+class ErkStepper final : public Stepper {
  public:
   ErkStepper(Kernel kernel, int64_t num_states, int64_t num_params)
       : kernel_(std::move(kernel)),
@@ -66,10 +66,10 @@ class ErkStepper final : public RungeKuttaStepper {
     evaluations_[lane] = 0;
   }
 
-  void MoveTo(const double* t, const double* y) override {
+  void MoveTo(const double* t, const double* carried) override {
     std::copy_n(t, W, t_);
     std::copy_n(t, W, t_next_);
-    std::copy_n(y, count(), y_.data());
+    std::copy_n(carried, count(), y_.data());
     std::fill_n(first_known_, W, false);
     std::fill_n(end_known_, W, false);
     extra_ready_ = false;
@@ -285,8 +285,7 @@ class ErkStepper final : public RungeKuttaStepper {
 };
 
 template <typename T>
-absl::StatusOr<std::unique_ptr<RungeKuttaStepper>> MakeErkStepper(const VectorField& field,
-                                                                  int lanes) {
+absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper(const VectorField& field, int lanes) {
   ASSIGN_OR_RETURN(Kernel kernel, field.Get(MapKernel::kValue, lanes));
   const int64_t n = field.num_states(), m = field.num_params();
   if (lanes == 1 && n == 1) return std::make_unique<ErkStepper<T, 1, 1>>(std::move(kernel), n, m);

@@ -6,8 +6,8 @@
 
 namespace costate::rk {
 
-template absl::StatusOr<std::unique_ptr<RungeKuttaStepper>> MakeErkStepper<Ralston3>(
-    const VectorField& field, int lanes);
+template absl::StatusOr<std::unique_ptr<Stepper>> MakeErkStepper<Ralston3>(const VectorField& field,
+                                                                           int lanes);
 template absl::StatusOr<std::unique_ptr<StepReplay>> MakeErkReplay<Ralston3>(
     const VectorField& field, const ReplayUse& use);
 template absl::StatusOr<std::unique_ptr<LaneReplay>> MakeErkLaneReplay<Ralston3>(

@@ -103,7 +103,7 @@ TEST_P(ReversibleScheme, UndoesItsSteps) {
   auto stepper = MakeStepper(GetParam(), field, 1).value();
   auto inverse = MakeStepInverse(GetParam(), field).value();
   stepper->Reset(0, 0, problem.y0.data(), problem.params.data(), nullptr);
-  inverse->Begin(problem.params.data());
+  inverse->SetParams(0, problem.params.data());
   const size_t size = 4 * info.carried;
   double t = 0;
   for (const double h : {0.01, 0.02, 0.005}) {
@@ -113,7 +113,7 @@ TEST_P(ReversibleScheme, UndoesItsSteps) {
     const std::vector<double> after(stepper->y_new(), stepper->y_new() + size);
     const std::vector<double> kept(stepper->stages(), stepper->stages() + 4 * info.stages);
     std::vector<double> start(size), stages(kept.size());
-    EXPECT_TRUE(inverse->Undo(t, next, after.data(), start.data(), stages.data()));
+    EXPECT_TRUE(inverse->Undo(&t, &next, after.data(), start.data(), stages.data()));
     for (size_t i = 0; i < size; ++i) EXPECT_NEAR(start[i], before[i], 4e-15);
     for (size_t i = 0; i < kept.size(); ++i) EXPECT_NEAR(stages[i], kept[i], 1e-12);
     const bool accept = true;
