@@ -8,7 +8,7 @@
 
 #include "engine/adjoint_columns.h"
 #include "engine/base/status_macros.h"
-#include "engine/gradients/ensemble_backprop.h"
+#include "engine/gradients/ensemble_adjoint.h"
 #include "engine/pass_values.h"
 
 namespace costate {
@@ -57,12 +57,14 @@ class SomeTrajectories {
 // Some trajectories of the batch, from solve to gradients.
 class Ensemble {
  public:
-  Ensemble(const Loss& loss, const PassInput& input, absl::Span<const int64_t> members)
-      : loss_(loss),
+  Ensemble(GradientMethod method, const Loss& loss, const PassInput& input,
+           absl::Span<const int64_t> members)
+      : method_(method),
+        loss_(loss),
         input_(input),
         members_(members),
         some_(input.bound->all(), members),
-        options_(WithBudget(input)),
+        options_(OptionsOf(input)),
         primals_(members.size()),
         losses_(members.size()),
         state_losses_(members.size()),
@@ -73,28 +75,35 @@ class Ensemble {
         .problem = some_.problem(), .options = options_, .adjoint = *input_.adjoint};
     input.stop = input_.stop;
     input.want_times = input_.want_times;
-    ASSIGN_OR_RETURN(const std::unique_ptr<EnsembleBackprop> backprop, MakeEnsembleBackprop(input));
-    ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories, backprop->Solve());
+    ASSIGN_OR_RETURN(const std::unique_ptr<EnsembleAdjoint> adjoint,
+                     MakeEnsembleAdjoint(method_, input));
+    ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories, adjoint->Solve());
     for (size_t i = 0; i < trajectories.size(); ++i) {
       RETURN_IF_ERROR(
-          TakeTrajectory(static_cast<int64_t>(i), std::move(trajectories[i]), *backprop));
+          TakeTrajectory(static_cast<int64_t>(i), std::move(trajectories[i]), *adjoint));
     }
-    return PullBack(*backprop);
+    return PullBack(*adjoint);
   }
 
  private:
+  static SolveOptions OptionsOf(const PassInput& input) {
+    SolveOptions options = WithBudget(input);
+    options.lanes = input.bound->model->rhs().simd_lanes();
+    return options;
+  }
+
   PassInput InputOf(int64_t i) const {
     PassInput one = input_;
     one.trajectory = members_[i];
     return one;
   }
 
-  absl::Status TakeTrajectory(int64_t i, Trajectory trajectory, const EnsembleBackprop& backprop) {
+  absl::Status TakeTrajectory(int64_t i, Trajectory trajectory, const EnsembleAdjoint& adjoint) {
     const PassInput input = InputOf(i);
     PassPrimal& primal = primals_[i];
     absl::Span<const double> terminal;
     if (trajectory.termination.reason == Termination::Reason::kReachedEnd) {
-      terminal = backprop.terminal_state(i);
+      terminal = adjoint.terminal_state(i);
     }
     RETURN_IF_ERROR(FillPrimal(input, std::move(trajectory), terminal, &primal));
     losses_[i] = kNaN;
@@ -110,17 +119,17 @@ class Ensemble {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::vector<GradientResult::PerTrajectory>> PullBack(EnsembleBackprop& backprop) {
+  absl::StatusOr<std::vector<GradientResult::PerTrajectory>> PullBack(EnsembleAdjoint& adjoint) {
     std::vector<StateCotangents> cotangents;
     for (size_t i = 0; i < primals_.size(); ++i) {
       cotangents.push_back(
           {primals_[i].values.times, state_losses_[i].saved, state_losses_[i].terminal});
     }
-    absl::StatusOr<std::vector<AdjointResult>> adjoints = backprop.PullBack(cotangents, wanted_);
+    absl::StatusOr<std::vector<AdjointResult>> adjoints = adjoint.PullBack(cotangents, wanted_);
     std::vector<GradientResult::PerTrajectory> results(primals_.size());
     for (size_t i = 0; i < results.size(); ++i) {
       const int64_t index = static_cast<int64_t>(i);
-      primals_[i].stats.adjoint = backprop.stats(index);
+      primals_[i].stats.adjoint = adjoint.stats(index);
       if (wanted_[i] && !adjoints.ok()) {
         RETURN_IF_ERROR(EndEarly(InputOf(index), adjoints.status(), &primals_[i]));
       }
@@ -148,6 +157,7 @@ class Ensemble {
     return absl::OkStatus();
   }
 
+  const GradientMethod method_;
   const Loss& loss_;
   const PassInput& input_;
   const absl::Span<const int64_t> members_;
@@ -161,18 +171,24 @@ class Ensemble {
 
 }  // namespace
 
-bool RunsInLanes(GradientMethod method, const Scheme& scheme, const BoundSimulation& bound,
+bool RunsInLanes(GradientMethod method, const AdjointOptions& adjoint, const BoundSimulation& bound,
                  int64_t count) {
+  // Checkpoints on disk are for states too large to hold those of several trajectories.
+  const bool on_disk =
+      method == GradientMethod::kCheckpointed && !adjoint.scratch_directory.empty();
   const int lanes = bound.model->rhs().simd_lanes();
-  return method == GradientMethod::kBackprop && GetMethodInfo(scheme).carried == 1 && lanes > 1 &&
-         2 * count >= lanes && count > 1;
+  return GetGradientMethodInfo(method).family == GradientFamily::kDiscreteAdjoint && !on_disk &&
+         lanes > 1 && 2 * count >= lanes && count > 1;
 }
 
-absl::Status DifferentiateInLanes(const Loss& loss, const PassInput& input,
+absl::Status DifferentiateInLanes(GradientMethod method, const Loss& loss, const PassInput& input,
                                   absl::Span<const int64_t> members, DifferentiateAlone alone,
                                   absl::Span<GradientResult::PerTrajectory> results) {
   const size_t lanes = static_cast<size_t>(input.bound->model->rhs().simd_lanes());
-  size_t together = kBlocksTogether * lanes;
+  // As many checkpoints as fit are fewer, and more steps repeated, the more trajectories share.
+  const bool fills_budget =
+      method == GradientMethod::kCheckpointed && input.adjoint->checkpoints == 0;
+  size_t together = (fills_budget ? 1 : kBlocksTogether) * lanes;
   for (size_t done = 0; done < members.size();) {
     const absl::Span<const int64_t> next = members.subspan(done, together);
     if (next.size() == 1) {
@@ -181,7 +197,7 @@ absl::Status DifferentiateInLanes(const Loss& loss, const PassInput& input,
       continue;
     }
     absl::StatusOr<std::vector<GradientResult::PerTrajectory>> some =
-        Ensemble(loss, input, next).Run();
+        Ensemble(method, loss, input, next).Run();
     if (absl::IsResourceExhausted(some.status())) {
       together = next.size() / 2;
       continue;

@@ -14,16 +14,18 @@
 
 namespace costate {
 
-// Whether `count` trajectories can share lanes to advantage: backprop, and enough of them.
-bool RunsInLanes(GradientMethod method, const Scheme& scheme, const BoundSimulation& bound,
+// Whether `count` trajectories can share lanes to advantage: a discrete adjoint, and enough of
+// them.
+bool RunsInLanes(GradientMethod method, const AdjointOptions& adjoint, const BoundSimulation& bound,
                  int64_t count);
 
-// Backprop of some trajectories of a batch, `members` by index, each with the bits that it has
-// alone; results[b] receives that of b. As many run together as the memory budget holds; one that
-// is too large by itself goes to `alone`. input.trajectory is not looked at. `loss` is prepared.
+// Some trajectories of a batch, `members` by index, by a discrete adjoint, each with the bits that
+// it has alone; results[b] receives that of b. As many run together as the memory budget holds; one
+// that is too large by itself goes to `alone`. input.trajectory is not looked at. `loss` is
+// prepared.
 using DifferentiateAlone =
     absl::FunctionRef<absl::StatusOr<GradientResult::PerTrajectory>(int64_t trajectory)>;
-absl::Status DifferentiateInLanes(const Loss& loss, const PassInput& input,
+absl::Status DifferentiateInLanes(GradientMethod method, const Loss& loss, const PassInput& input,
                                   absl::Span<const int64_t> members, DifferentiateAlone alone,
                                   absl::Span<GradientResult::PerTrajectory> results);
 

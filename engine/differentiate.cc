@@ -64,15 +64,15 @@ absl::Status DifferentiateAll(const Loss& loss, const ReportOptions& report, con
     ASSIGN_OR_RETURN(result->trajectories[b], one(b, &report));
   }
   const auto alone = [&](int64_t trajectory) { return one(trajectory, nullptr); };
-  if (RunsInLanes(result->method, input.options->scheme(), bound,
-                  static_cast<int64_t>(others.size()))) {
+  if (RunsInLanes(result->method, *input.adjoint, bound, static_cast<int64_t>(others.size()))) {
     const int wide = bound.model->rhs().simd_lanes();
     ASSIGN_OR_RETURN(const absl::Duration lanes,
                      PrepareKernels({{&bound.model->rhs(), MapKernel::kValue, wide},
                                      {&bound.model->rhs(), MapKernel::kVjp, wide}},
                                     input.stop->cancellation));
     result->timing.compile += lanes;
-    return DifferentiateInLanes(loss, input, others, alone, absl::MakeSpan(result->trajectories));
+    return DifferentiateInLanes(result->method, loss, input, others, alone,
+                                absl::MakeSpan(result->trajectories));
   }
   for (const int64_t b : others) {
     ASSIGN_OR_RETURN(result->trajectories[b], alone(b));

@@ -8,27 +8,16 @@
 #include "engine/gradients/step_store.h"
 
 namespace costate {
-namespace {
-
-absl::StatusOr<std::unique_ptr<AdjointMethod>> OverStore(
-    const AdjointInput& input, absl::StatusOr<std::unique_ptr<StepStore>> store) {
-  RETURN_IF_ERROR(store.status());
-  return MakeDiscreteAdjoint(input, *std::move(store));
-}
-
-}  // namespace
-
 absl::StatusOr<std::unique_ptr<AdjointMethod>> MakeAdjointMethod(GradientMethod method,
                                                                  const AdjointInput& input) {
   switch (method) {
     case GradientMethod::kBackprop:
-      return OverStore(input, MakeFullStore(input));
     case GradientMethod::kCheckpointed:
-      return OverStore(input, MakeCheckpointedStore(input));
     case GradientMethod::kSegmented:
-      return OverStore(input, MakeSegmentedStore(input));
-    case GradientMethod::kReversible:
-      return OverStore(input, MakeReversibleStore(input));
+    case GradientMethod::kReversible: {
+      ASSIGN_OR_RETURN(std::unique_ptr<StepStore> store, MakeStepStore(method, input));
+      return MakeDiscreteAdjoint(input, std::move(store));
+    }
     case GradientMethod::kBacksolve:
       return MakeBacksolve(input);
     case GradientMethod::kInterpolating:

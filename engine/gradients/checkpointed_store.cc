@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/limits.h"
@@ -19,7 +20,6 @@
 #include "engine/gradients/checkpoint_storage.h"
 #include "engine/gradients/counted_vector.h"
 #include "engine/gradients/known_steps.h"
-#include "engine/gradients/step_recomputer.h"
 #include "engine/gradients/step_store.h"
 
 namespace costate {
@@ -47,7 +47,8 @@ class CheckpointedStore : public StepStore {
  public:
   CheckpointedStore(const AdjointInput& input, std::optional<int64_t> num_steps, int64_t budget,
                     int64_t state_bytes, int64_t disk_states)
-      : input_(input),
+      : StepStore(state_bytes / static_cast<int64_t>(sizeof(double))),
+        input_(input),
         budget_(budget),
         state_bytes_(state_bytes),
         num_steps_(num_steps),
@@ -102,26 +103,44 @@ class CheckpointedStore : public StepStore {
     return {storage_.state(last_), static_cast<size_t>(input_.problem.field->num_states())};
   }
 
-  absl::Status VisitBackwards(Visitor visit) override {
-    if (num_steps() == 0) return absl::OkStatus();
-    if (recomputer_ == nullptr) {
+  absl::Status BeginWalk() override {
+    if (places_ == 0) {
       schedule_.Sort();
-      places_ = height_ = schedule_.size();
-      ASSIGN_OR_RETURN(recomputer_, StepRecomputer::Create(input_, times()));
+      places_ = first_height_ = schedule_.size();
     }
-    if (disturbed_) RETURN_IF_ERROR(PlaceAgain());
-    const int64_t last_step = num_steps() - 1;
-    recomputer_->Start(last_step, storage_.state(hand_));
-    RETURN_IF_ERROR(Visit(visit));
-    return Reverse(last_step, visit);
+    end_ = num_steps();
+    fills_again_ = disturbed_;
+    height_ = disturbed_ ? 1 : first_height_;
+    runs_ = false;
+    return absl::OkStatus();
   }
 
-  void AddStats(AdjointStats* stats) const override {
+  absl::Status Next(const StepInHand& hand, StepTask* task) override {
+    if (end_ == 0) {
+      task->kind = StepTask::Kind::kDone;
+      return absl::OkStatus();
+    }
+    if (!runs_) RETURN_IF_ERROR(StartRun());
+    if (at_ == place_) RETURN_IF_ERROR(Place(hand));
+    if (fills_again_ && place_ == kNowhere) {
+      first_height_ = height_;
+      disturbed_ = fills_again_ = false;
+      RETURN_IF_ERROR(StartRun());
+    }
+    if (at_ < end_) {
+      *task = {.kind = StepTask::Kind::kTry, .step = at_++, .y = from_};
+      from_ = nullptr;
+      return absl::OkStatus();
+    }
+    *task = {.kind = StepTask::Kind::kVisit, .step = --end_};
+    runs_ = false;
+    return absl::OkStatus();
+  }
+
+ protected:
+  void AddSizes(AdjointStats* stats) const override {
     stats->peak_stored_bytes = std::max(stats->peak_stored_bytes, peak_bytes_);
     stats->disk_bytes = std::max(stats->disk_bytes, storage_.disk_bytes());
-    if (recomputer_ == nullptr) return;
-    stats->recomputed_steps += recomputer_->recomputed_steps();
-    stats->rhs_evaluations += recomputer_->rhs_evaluations();
   }
 
  private:
@@ -246,62 +265,45 @@ class CheckpointedStore : public StepStore {
         ": ask for fewer, for as many as fit (0), for a larger budget, or for room on disk"));
   }
 
-  // The way back.
+  // The way back, in runs: each takes steps again from a checkpoint to the step to be visited,
+  // whose stages cost less there than in the replay. The first height_ checkpoints are valid; later
+  // places are free.
 
-  // The step where the recomputer is. Its stages cost less here than in the replay.
-  absl::Status Visit(Visitor visit) {
-    recomputer_->TryForReplay();
-    const int64_t i = recomputer_->step();
-    return visit(i, {.t = times_[i],
-                     .h = times_[i + 1] - times_[i],
-                     .t_next = times_[i + 1],
-                     .y = recomputer_->y(),
-                     .stages = recomputer_->stages()});
-  }
-
-  // Visits the steps before `end`. The first height_ checkpoints are valid; later places are free.
-  absl::Status Reverse(int64_t end, Visitor visit) {
-    int64_t height = height_;
-    while (end > 0) {
-      const Checkpoint& top = checkpoints()[height - 1];
-      ASSIGN_OR_RETURN(const double* y, storage_.Read(top.slot));
-      recomputer_->Start(top.step, y);
-      if (top.step + 1 < end) {
-        RETURN_IF_ERROR(PlaceBetween(end, &height));
-        RETURN_IF_ERROR(recomputer_->AdvanceTo(end - 1));
-      } else {
-        height = std::max<int64_t>(1, height - 1);  // its place is free
-      }
-      RETURN_IF_ERROR(Visit(visit));
-      --end;
+  absl::Status StartRun() {
+    runs_ = true;
+    place_ = kNowhere;
+    if (end_ == num_steps() && !fills_again_) {
+      at_ = end_ - 1;
+      from_ = storage_.state(hand_);
+      return absl::OkStatus();
+    }
+    const Checkpoint& top = checkpoints()[height_ - 1];
+    ASSIGN_OR_RETURN(from_, storage_.Read(top.slot));
+    at_ = top.step;
+    if (at_ + 1 < end_) {
+      ChoosePlace();
+    } else if (!fills_again_) {
+      height_ = std::max<int64_t>(1, height_ - 1);  // its place is free
     }
     return absl::OkStatus();
   }
 
-  // Goes on from the checkpoint on top and fills the free places on the way to the start of the
-  // step before `end`.
-  absl::Status PlaceBetween(int64_t end, int64_t* height) {
-    while (*height < places_ && end - recomputer_->step() > 1) {
-      const int64_t step =
-          recomputer_->step() + BinomialSplit(end - recomputer_->step(), places_ - *height + 1);
-      RETURN_IF_ERROR(recomputer_->AdvanceTo(step));
-      if (step == end - 1) return absl::OkStatus();
-      Checkpoint& free = checkpoints()[*height];
-      disturbed_ = true;
-      RETURN_IF_ERROR(storage_.Write(free.slot, recomputer_->y()));
-      free.step = step;
-      ++*height;
-    }
-    return absl::OkStatus();
+  // For the next checkpoint on the way from the start of step at_.
+  void ChoosePlace() {
+    place_ = kNowhere;
+    if (height_ >= places_ || end_ - at_ <= 1) return;
+    const int64_t step = at_ + BinomialSplit(end_ - at_, places_ - height_ + 1);
+    if (step < end_ - 1) place_ = step;
   }
 
-  // Fills all places anew from the first state.
-  absl::Status PlaceAgain() {
-    ASSIGN_OR_RETURN(const double* y, storage_.Read(checkpoints()[0].slot));
-    recomputer_->Start(0, y);
-    height_ = 1;
-    RETURN_IF_ERROR(PlaceBetween(num_steps(), &height_));
-    disturbed_ = false;
+  absl::Status Place(const StepInHand& hand) {
+    state_.resize(storage_.num_states());
+    CopyLane(hand.y_new, hand.lanes, storage_.num_states(), state_.data());
+    Checkpoint& free = checkpoints()[height_++];
+    free.step = at_;
+    disturbed_ = true;
+    RETURN_IF_ERROR(storage_.Write(free.slot, state_.data()));
+    ChoosePlace();
     return absl::OkStatus();
   }
 
@@ -321,10 +323,20 @@ class CheckpointedStore : public StepStore {
   int64_t peak_bytes_ = 0;
 
   // After the solve.
-  std::unique_ptr<StepRecomputer> recomputer_;
-  int64_t places_ = 0;      // of checkpoints, free or not
-  int64_t height_ = 0;      // checkpoints at the start of a walk
-  bool disturbed_ = false;  // a place was used twice
+  int64_t places_ = 0;        // of checkpoints, free or not
+  int64_t first_height_ = 0;  // valid checkpoints at the start of a walk
+  bool disturbed_ = false;    // a place was used twice
+
+  // The walk.
+  static constexpr int64_t kNowhere = -1;
+  int64_t end_ = 0;  // steps before this one are to be visited
+  int64_t height_ = 0;
+  bool fills_again_ = false;      // all places from the first state, before anything else
+  bool runs_ = false;             // a run is going on
+  int64_t at_ = 0;                // next step of the run
+  const double* from_ = nullptr;  // where it starts
+  int64_t place_ = kNowhere;      // step whose start is to be kept
+  std::vector<double> state_;     // of it
 };
 
 }  // namespace

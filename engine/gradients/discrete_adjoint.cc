@@ -5,7 +5,7 @@
 
 #include "engine/base/status_macros.h"
 #include "engine/gradients/reverse_sweep.h"
-#include "engine/gradients/stop_check.h"
+#include "engine/gradients/step_walker.h"
 
 namespace costate {
 namespace {
@@ -29,17 +29,18 @@ class DiscreteAdjoint : public AdjointMethod {
 
   absl::StatusOr<std::vector<AdjointResult>> PullBack(
       absl::Span<const StateCotangents> cotangents) override {
+    const Problem& problem = input_.problem;
+    const Scheme scheme = input_.options.scheme();
     while (true) {
       ASSIGN_OR_RETURN(const std::unique_ptr<ReverseSweep> sweep,
-                       ReverseSweep::Create(input_.options.scheme(), *input_.problem.field,
-                                            input_.problem.params, store_->times(), cotangents,
-                                            input_.want_times));
-      StopCheck stop(input_.stop);
-      RETURN_IF_ERROR(store_->VisitBackwards([&](int64_t i, const StepRecord& step) {
-        RETURN_IF_ERROR(stop.Poll());
-        sweep->Step(i, step);
-        return absl::OkStatus();
-      }));
+                       ReverseSweep::Create(scheme, *problem.field, problem.params, store_->times(),
+                                            cotangents, input_.want_times));
+      StepWalker walker(scheme, *problem.field, 1, input_.stop);
+      RETURN_IF_ERROR(
+          WalkBack(walker, *store_, problem.params.data(), [&](int64_t i, const StepRecord& step) {
+            sweep->Step(i, step);
+            return absl::OkStatus();
+          }));
       if (!store_->AsksAgain()) return std::move(*sweep).Take(&stats_);
     }
   }

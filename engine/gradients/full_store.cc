@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <utility>
 
 #include "engine/base/limits.h"
-#include "engine/base/status_macros.h"
 #include "engine/gradients/step_store.h"
 
 namespace costate {
@@ -12,7 +10,8 @@ namespace {
 class FullStore : public StepStore {
  public:
   explicit FullStore(const AdjointInput& input)
-      : recorder_(input.options.scheme(), input.problem.field->num_states(),
+      : StepStore(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
+        recorder_(input.options.scheme(), input.problem.field->num_states(),
                   std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes)) {}
 
   absl::Status Begin(double t0, const double* y0) override { return recorder_.Begin(t0, y0); }
@@ -20,6 +19,7 @@ class FullStore : public StepStore {
                       absl::Span<const double> saved_theta) override {
     return recorder_.Accept(step, y_new, saved_theta);
   }
+  absl::Status AcceptLane(const LaneStep& step) override { return recorder_.AcceptLane(step); }
 
   absl::Span<const double> times() const override { return recording().times; }
   absl::Span<const double> last_state() const override {
@@ -29,14 +29,22 @@ class FullStore : public StepStore {
         .first(all.num_states);
   }
 
-  absl::Status VisitBackwards(Visitor visit) override {
-    for (int64_t i = recording().num_steps() - 1; i >= 0; --i) {
-      RETURN_IF_ERROR(visit(i, recording().step(i)));
+  absl::Status BeginWalk() override {
+    left_ = num_steps();
+    return absl::OkStatus();
+  }
+  absl::Status Next(const StepInHand& /*hand*/, StepTask* task) override {
+    if (left_ == 0) {
+      task->kind = StepTask::Kind::kDone;
+      return absl::OkStatus();
     }
+    const StepRecord step = recording().step(--left_);
+    *task = {.kind = StepTask::Kind::kVisit, .step = left_, .y = step.y, .stages = step.stages};
     return absl::OkStatus();
   }
 
-  void AddStats(AdjointStats* stats) const override {
+ protected:
+  void AddSizes(AdjointStats* stats) const override {
     stats->peak_stored_bytes = std::max(stats->peak_stored_bytes, recording().bytes());
   }
 
@@ -44,6 +52,7 @@ class FullStore : public StepStore {
   const Recording& recording() const { return recorder_.recording(); }
 
   Recorder recorder_;
+  int64_t left_ = 0;  // steps of the walk
 };
 
 }  // namespace

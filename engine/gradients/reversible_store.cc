@@ -23,7 +23,6 @@
 #include "engine/gradients/counted_vector.h"
 #include "engine/gradients/known_steps.h"
 #include "engine/gradients/spectral_radius.h"
-#include "engine/gradients/step_recomputer.h"
 #include "engine/gradients/step_store.h"
 
 namespace costate {
@@ -43,12 +42,15 @@ double ParasiticLog(const Scheme& scheme) {
 
 class ReversibleStore : public StepStore {
  public:
-  static absl::StatusOr<std::unique_ptr<StepStore>> Create(const AdjointInput& input) {
-    const VectorField& field = *input.problem.field;
+  static absl::StatusOr<std::unique_ptr<StepStore>> Create(const AdjointInput& input,
+                                                           SharedByStores* shared) {
+    // Refuses what cannot go back.
+    RETURN_IF_ERROR(MakeStepInverse(input.options.scheme(), *input.problem.field).status());
     std::unique_ptr<ReversibleStore> store(new ReversibleStore(input));
-    ASSIGN_OR_RETURN(store->inverse_, MakeStepInverse(input.options.scheme(), field));
     if (store->asked_ == 0) {
-      ASSIGN_OR_RETURN(store->radius_, SpectralRadius::Create(input.problem));
+      ASSIGN_OR_RETURN(
+          store->radius_,
+          SpectralRadius::Create(input.problem, shared == nullptr ? nullptr : &shared->radius));
     }
     return store;
   }
@@ -80,55 +82,60 @@ class ReversibleStore : public StepStore {
     return absl::MakeConstSpan(end_).first(input_.problem.field->num_states());
   }
 
-  absl::Status VisitBackwards(Visitor visit) override {
-    if (asks_again_) RETURN_IF_ERROR(KeepMore());
-    inverse_->Begin(input_.problem.params.data());
-    std::vector<double> end = end_, start(carried_), stages(stage_values_);
-    int64_t next = states_.size();
-    double farthest = std::numeric_limits<double>::quiet_NaN();
-    bool was_kept = true;  // at the end of the step
-    for (int64_t i = num_steps() - 1; i >= 0; --i) {
-      const double t = times_[i], t_next = times_[i + 1];
-      const bool is_kept = next > 0 && kept_steps_[next - 1] == i;
-      // A kept state that follows another by one step says nothing of what is got back.
-      const bool compares = is_kept && !was_kept;
-      bool has_stages = false;
-      if (!is_kept || compares) {
-        has_stages = inverse_->Undo(t, t_next, end.data(), start.data(), stages.data());
-      }
-      if (is_kept) {
-        const double* kept = states_.row(--next);
-        if (compares) farthest = std::fmax(farthest, Distance(start.data(), kept));
-        std::copy_n(kept, carried_, start.data());
-        has_stages = false;
-      }
-      RETURN_IF_ERROR(visit(i, {.t = t,
-                                .h = t_next - t,
-                                .t_next = t_next,
-                                .y = start.data(),
-                                .stages = has_stages ? stages.data() : nullptr}));
-      end.swap(start);
-      was_kept = is_kept;
+  absl::Status BeginWalk() override {
+    if (asks_again_) BeginToKeepMore();
+    at_ = num_steps() - 1;
+    next_ = states_.size();
+    from_ = end_.data();
+    undone_ = false;
+    was_kept_ = true;
+    farthest_ = std::numeric_limits<double>::quiet_NaN();
+    return absl::OkStatus();
+  }
+
+  absl::Status Next(const StepInHand& hand, StepTask* task) override {
+    if (every_ > 0) {
+      ASSIGN_OR_RETURN(const bool more, NextToKeep(hand, task));
+      if (more) return absl::OkStatus();
     }
-    reconstruction_error_ = farthest;
-    asks_again_ = asked_ == 0 && farthest > kFarOff && states_.size() < num_steps();
+    if (at_ < 0) {
+      EndWalk();
+      task->kind = StepTask::Kind::kDone;
+      return absl::OkStatus();
+    }
+    const bool is_kept = next_ > 0 && kept_steps_[next_ - 1] == at_;
+    // A kept state that follows another by one step says nothing of what is got back.
+    const bool compares = is_kept && !was_kept_;
+    if (!undone_ && (!is_kept || compares)) {
+      *task = {.kind = StepTask::Kind::kUndo, .step = at_, .y = from_};
+      from_ = nullptr;
+      undone_ = true;
+      return absl::OkStatus();
+    }
+    *task = {.kind = StepTask::Kind::kVisit, .step = at_};
+    if (is_kept) {
+      const double* kept = states_.row(--next_);
+      if (compares) farthest_ = std::fmax(farthest_, Distance(hand, kept));
+      task->y = from_ = kept;
+    }
+    was_kept_ = is_kept;
+    undone_ = false;
+    --at_;
     return absl::OkStatus();
   }
 
   bool AsksAgain() const override { return asks_again_; }
 
-  void AddStats(AdjointStats* stats) const override {
+ protected:
+  void AddSizes(AdjointStats* stats) const override {
     stats->peak_stored_bytes = std::max(stats->peak_stored_bytes, peak_bytes_);
     stats->reconstruction_error = reconstruction_error_;
-    stats->rhs_evaluations += inverse_->rhs_evaluations();
-    if (recomputer_ == nullptr) return;
-    stats->recomputed_steps += recomputer_->recomputed_steps();
-    stats->rhs_evaluations += recomputer_->rhs_evaluations();
   }
 
  private:
   explicit ReversibleStore(const AdjointInput& input)
-      : input_(input),
+      : StepStore(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
+        input_(input),
         carried_(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
         stage_values_(GetMethodInfo(input.options.scheme()).stages *
                       input.problem.field->num_states()),
@@ -173,33 +180,48 @@ class ReversibleStore : public StepStore {
     magnified_ += std::exp(log_growth_);
   }
 
-  // Solves again and keeps kDenser times as many states.
-  absl::Status KeepMore() {
+  // The solve is taken again, and kDenser times as many states are kept.
+  void BeginToKeepMore() {
     asks_again_ = false;
-    const int64_t every = std::max<int64_t>(1, num_steps() / (kDenser * states_.size()));
-    if (recomputer_ == nullptr) {
-      ASSIGN_OR_RETURN(recomputer_, StepRecomputer::Create(input_, times()));
-    }
+    every_ = std::max<int64_t>(1, num_steps() / (kDenser * states_.size()));
     states_.Truncate(1);
     kept_steps_.resize(1);
-    recomputer_->Start(0, states_.row(0));
-    for (int64_t step = every; step < num_steps(); step += every) {
-      RETURN_IF_ERROR(recomputer_->AdvanceTo(step));
-      RETURN_IF_ERROR(Keep(step, recomputer_->y()));
+    tried_ = 0;
+  }
+
+  // False: all are kept.
+  absl::StatusOr<bool> NextToKeep(const StepInHand& hand, StepTask* task) {
+    if (tried_ > 0 && tried_ % every_ == 0) {
+      again_.resize(carried_);
+      CopyLane(hand.y_new, hand.lanes, carried_, again_.data());
+      RETURN_IF_ERROR(Keep(tried_, again_.data()));
+      peak_bytes_ = std::max(peak_bytes_, bytes());
     }
-    peak_bytes_ = std::max(peak_bytes_, bytes());
-    return absl::OkStatus();
+    if (tried_ == (num_steps() - 1) / every_ * every_) {
+      every_ = 0;
+      return false;
+    }
+    *task = {
+        .kind = StepTask::Kind::kTry, .step = tried_, .y = tried_ == 0 ? states_.row(0) : nullptr};
+    ++tried_;
+    return true;
+  }
+
+  void EndWalk() {
+    reconstruction_error_ = farthest_;
+    asks_again_ = asked_ == 0 && farthest_ > kFarOff && states_.size() < num_steps();
   }
 
   // rms over elements of difference / (atol + rtol |y|)
-  double Distance(const double* y, const double* kept) const {
+  double Distance(const StepInHand& hand, const double* kept) const {
     const StepControl& control = input_.options.control;
     const int64_t n = input_.problem.field->num_states();
     double sum = 0;
     for (int64_t i = 0; i < n; ++i) {
       const double atol = control.atol[control.atol.size() == 1 ? 0 : i];
       const double weight = atol + control.rtol * std::fabs(kept[i]);
-      const double ratio = (y[i] - kept[i]) / std::max(weight, std::numeric_limits<double>::min());
+      const double ratio =
+          (hand.y[i * hand.lanes] - kept[i]) / std::max(weight, std::numeric_limits<double>::min());
       sum += ratio * ratio;
     }
     const double distance = std::sqrt(sum / static_cast<double>(n));
@@ -218,7 +240,6 @@ class ReversibleStore : public StepStore {
   const int64_t carried_, stage_values_, budget_;
   const int64_t asked_;  // every so many steps; 0: by growth
   const double parasitic_;
-  std::unique_ptr<StepInverse> inverse_;
   std::unique_ptr<SpectralRadius> radius_;
   CountedVector<double> times_;
   CountedVector<int64_t> kept_steps_;  // 0 first, ascending
@@ -230,13 +251,24 @@ class ReversibleStore : public StepStore {
   int64_t peak_bytes_ = 0;
   double reconstruction_error_ = std::numeric_limits<double>::quiet_NaN();
   bool asks_again_ = false;
-  std::unique_ptr<StepRecomputer> recomputer_;
+
+  // The walk.
+  int64_t at_ = -1;               // step to be visited
+  int64_t next_ = 0;              // kept states before it, itself included
+  const double* from_ = nullptr;  // its end, where that was kept
+  bool undone_ = false;
+  bool was_kept_ = true;  // the state at its end
+  double farthest_ = std::numeric_limits<double>::quiet_NaN();
+  int64_t every_ = 0;  // > 0: that many steps apart, states are being kept first
+  int64_t tried_ = 0;  // steps tried for that
+  std::vector<double> again_;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<StepStore>> MakeReversibleStore(const AdjointInput& input) {
-  return ReversibleStore::Create(input);
+absl::StatusOr<std::unique_ptr<StepStore>> MakeReversibleStore(const AdjointInput& input,
+                                                               SharedByStores* shared) {
+  return ReversibleStore::Create(input, shared);
 }
 
 }  // namespace costate

@@ -11,7 +11,6 @@
 #include "engine/base/status_macros.h"
 #include "engine/gradients/checkpoint_storage.h"
 #include "engine/gradients/counted_vector.h"
-#include "engine/gradients/step_recomputer.h"
 #include "engine/gradients/step_store.h"
 #include "engine/gradients/stop_check.h"
 
@@ -53,7 +52,8 @@ class SegmentCuts {
 class SegmentedStore : public StepStore {
  public:
   explicit SegmentedStore(const AdjointInput& input)
-      : input_(input),
+      : StepStore(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
+        input_(input),
         n_(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
         stage_values_(GetMethodInfo(input.options.scheme()).stages *
                       input.problem.field->num_states()),
@@ -84,29 +84,45 @@ class SegmentedStore : public StepStore {
     return {storage_.state(last_), static_cast<size_t>(input_.problem.field->num_states())};
   }
 
-  absl::Status VisitBackwards(Visitor visit) override {
-    if (num_steps() == 0) return absl::OkStatus();
-    RETURN_IF_ERROR(Prepare());
-    for (size_t k = starts_.size(); k-- > 0;) {
-      const int64_t first = starts_[k].step;
-      const int64_t end = EndOfSegment(k);
-      RETURN_IF_ERROR(SolveAgain(starts_[k], end));
-      for (int64_t i = end - 1; i >= first; --i) {
-        RETURN_IF_ERROR(visit(i, {.t = times_[i],
-                                  .h = times_[i + 1] - times_[i],
-                                  .t_next = times_[i + 1],
-                                  .y = states_.get() + (i - first) * n_,
-                                  .stages = stages_.get() + (i - first) * stage_values_}));
-      }
-    }
+  absl::Status BeginWalk() override {
+    if (num_steps() > 0) RETURN_IF_ERROR(Prepare());
+    segment_ = starts_.size();
+    first_ = left_ = num_steps();
+    fills_ = false;
     return absl::OkStatus();
   }
 
-  void AddStats(AdjointStats* stats) const override {
+  absl::Status Next(const StepInHand& hand, StepTask* task) override {
+    if (fills_) {
+      CopyLane(hand.y, hand.lanes, n_, states_.get() + held_ * n_);
+      CopyLane(hand.stages(), hand.lanes, stage_values_, stages_.get() + held_ * stage_values_);
+      ++held_;
+    } else if (left_ == first_) {
+      if (segment_ == 0) {
+        task->kind = StepTask::Kind::kDone;
+        return absl::OkStatus();
+      }
+      first_ = starts_[--segment_].step;
+      held_ = 0;
+      fills_ = true;
+    }
+    if (fills_ && first_ + held_ < left_) {
+      const double* from = held_ == 0 ? storage_.state(starts_[segment_].slot) : nullptr;
+      *task = {.kind = StepTask::Kind::kTry, .step = first_ + held_, .y = from};
+      return absl::OkStatus();
+    }
+    fills_ = false;
+    --left_;
+    *task = {.kind = StepTask::Kind::kVisit,
+             .step = left_,
+             .y = states_.get() + (left_ - first_) * n_,
+             .stages = stages_.get() + (left_ - first_) * stage_values_};
+    return absl::OkStatus();
+  }
+
+ protected:
+  void AddSizes(AdjointStats* stats) const override {
     stats->peak_stored_bytes = std::max(stats->peak_stored_bytes, peak_bytes_);
-    if (recomputer_ == nullptr) return;
-    stats->recomputed_steps += recomputer_->recomputed_steps();
-    stats->rhs_evaluations += recomputer_->rhs_evaluations();
   }
 
  private:
@@ -214,24 +230,12 @@ class SegmentedStore : public StepStore {
   // The way back.
 
   absl::Status Prepare() {
-    if (recomputer_ != nullptr) return absl::OkStatus();
+    if (states_ != nullptr) return absl::OkStatus();
     RETURN_IF_ERROR(CheckLongest());
     const int64_t longest = LongestSegment();
     states_ = std::make_unique_for_overwrite<double[]>(longest * n_);
     stages_ = std::make_unique_for_overwrite<double[]>(longest * stage_values_);
     peak_bytes_ = std::max(peak_bytes_, MemoryBytes() + longest * StepBytes());
-    ASSIGN_OR_RETURN(recomputer_, StepRecomputer::Create(input_, times()));
-    return absl::OkStatus();
-  }
-
-  absl::Status SolveAgain(const Start& start, int64_t end) {
-    recomputer_->Start(start.step, storage_.state(start.slot));
-    for (int64_t i = 0; i < end - start.step; ++i) {
-      if (i > 0) recomputer_->Advance();
-      std::copy_n(recomputer_->y(), n_, states_.get() + i * n_);
-      RETURN_IF_ERROR(recomputer_->Try());
-      std::copy_n(recomputer_->stages(), stage_values_, stages_.get() + i * stage_values_);
-    }
     return absl::OkStatus();
   }
 
@@ -246,8 +250,12 @@ class SegmentedStore : public StepStore {
   int64_t peak_bytes_ = 0;
 
   // After the solve.
-  std::unique_ptr<StepRecomputer> recomputer_;
   std::unique_ptr<double[]> states_, stages_;  // of one segment: [steps, n], [steps, stages, n]
+  size_t segment_ = 0;
+  int64_t first_ = 0;   // step of the segment
+  int64_t held_ = 0;    // steps of it
+  int64_t left_ = 0;    // steps before this one are to be visited
+  bool fills_ = false;  // the segment is being solved again
 };
 
 }  // namespace

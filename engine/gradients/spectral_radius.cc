@@ -16,21 +16,28 @@ constexpr int kWarmUp = 4;  // products before the first estimate
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SpectralRadius>> SpectralRadius::Create(const Problem& problem) {
-  const VectorField& field = *problem.field;
-  ASSIGN_OR_RETURN(Kernel kernel, field.Get(MapKernel::kTangentBlock, field.simd_lanes()));
-  return std::unique_ptr<SpectralRadius>(new SpectralRadius(problem, std::move(kernel)));
+absl::StatusOr<std::unique_ptr<SpectralRadius>> SpectralRadius::Create(
+    const Problem& problem, std::shared_ptr<Workspace>* shared) {
+  std::shared_ptr<Workspace> workspace = shared == nullptr ? nullptr : *shared;
+  if (workspace == nullptr) {
+    const VectorField& field = *problem.field;
+    workspace = std::make_shared<Workspace>();
+    ASSIGN_OR_RETURN(workspace->kernel, field.Get(MapKernel::kTangentBlock, field.simd_lanes()));
+    const int lanes = workspace->kernel.lanes();
+    workspace->product.resize(field.num_states() * lanes);
+    workspace->zero.resize(std::max<int64_t>(1, field.num_params()) * lanes);
+    workspace->scratch.resize(workspace->kernel.scratch_size());
+    if (shared != nullptr) *shared = workspace;
+  }
+  return std::unique_ptr<SpectralRadius>(new SpectralRadius(problem, std::move(workspace)));
 }
 
-SpectralRadius::SpectralRadius(const Problem& problem, Kernel kernel)
+SpectralRadius::SpectralRadius(const Problem& problem, std::shared_ptr<Workspace> workspace)
     : problem_(problem),
-      kernel_(std::move(kernel)),
-      lanes_(kernel_.lanes()),
+      workspace_(std::move(workspace)),
+      lanes_(workspace_->kernel.lanes()),
       n_(problem.field->num_states()),
       direction_(n_ * lanes_),
-      product_(n_ * lanes_),
-      zero_(std::max<int64_t>(1, problem.field->num_params()) * lanes_),
-      scratch_(kernel_.scratch_size()),
       random_(kSeed) {
   for (int lane = 0; lane < lanes_; ++lane) Scatter(lane);
 }
@@ -49,17 +56,18 @@ double SpectralRadius::Estimate(double t, const double* y) {
 
 // |J v| / |v|, the geometric mean over lanes; directions become J v / |J v|.
 double SpectralRadius::Iterate(double t, const double* y) {
-  const double* inputs[] = {&t,          y, problem_.params.data(), zero_.data(), direction_.data(),
-                            zero_.data()};
-  double* outputs[] = {product_.data()};
-  kernel_(inputs, outputs, scratch_.data());
+  const double* zero = workspace_->zero.data();
+  double* product = workspace_->product.data();
+  const double* inputs[] = {&t, y, problem_.params.data(), zero, direction_.data(), zero};
+  double* outputs[] = {product};
+  workspace_->kernel(inputs, outputs, workspace_->scratch.data());
   ++evaluations_;
   double log_sum = 0;
   int counted = 0;
   for (int lane = 0; lane < lanes_; ++lane) {
     double square = 0;
     for (int64_t i = 0; i < n_; ++i) {
-      square += product_[i * lanes_ + lane] * product_[i * lanes_ + lane];
+      square += product[i * lanes_ + lane] * product[i * lanes_ + lane];
     }
     const double size = std::sqrt(square);
     if (!(size > std::numeric_limits<double>::min()) || !std::isfinite(size)) {
@@ -67,7 +75,7 @@ double SpectralRadius::Iterate(double t, const double* y) {
       continue;
     }
     for (int64_t i = 0; i < n_; ++i) {
-      direction_[i * lanes_ + lane] = product_[i * lanes_ + lane] / size;
+      direction_[i * lanes_ + lane] = product[i * lanes_ + lane] / size;
     }
     log_sum += std::log(size);
     ++counted;

@@ -18,8 +18,18 @@ namespace costate {
 // thread.
 class SpectralRadius {
  public:
-  // `problem` outlives the object; B is 1.
-  static absl::StatusOr<std::unique_ptr<SpectralRadius>> Create(const Problem& problem);
+  // What does not depend on the trajectory.
+  struct Workspace {
+    Kernel kernel;
+    std::vector<double> product;  // [n][W]
+    std::vector<double> zero;     // [max(1, m)][W]
+    std::vector<double> scratch;
+  };
+
+  // `problem` outlives the object; B is 1. A workspace of the same field in *shared is used, or put
+  // there; null: it is the object's own.
+  static absl::StatusOr<std::unique_ptr<SpectralRadius>> Create(
+      const Problem& problem, std::shared_ptr<Workspace>* shared = nullptr);
 
   // One product with df/dy at (t, y), some more at the first call. y is [n].
   double Estimate(double t, const double* y);
@@ -27,18 +37,15 @@ class SpectralRadius {
   int64_t jvp_evaluations() const { return evaluations_; }
 
  private:
-  SpectralRadius(const Problem& problem, Kernel kernel);
+  SpectralRadius(const Problem& problem, std::shared_ptr<Workspace> workspace);
   void Scatter(int lane);
   double Iterate(double t, const double* y);
 
   const Problem& problem_;
-  const Kernel kernel_;
+  const std::shared_ptr<Workspace> workspace_;
   const int lanes_;
   const int64_t n_;
   std::vector<double> direction_;  // [n][W]
-  std::vector<double> product_;    // [n][W]
-  std::vector<double> zero_;       // [max(1, m)][W]
-  std::vector<double> scratch_;
   int64_t evaluations_ = 0;
   uint64_t random_ = 0;
 };

@@ -1,24 +1,62 @@
-// How a discrete adjoint gets its steps back: what is kept on the way forward, and each step in
-// turn on the way back. Methods differ in nothing else.
+// How a discrete adjoint gets its steps back: what is kept of one trajectory on the way forward,
+// and the plan of the way back, one task after another. Methods differ in nothing else. The work
+// itself is StepWalker's, for one trajectory or for several in lanes.
 #ifndef COSTATE_ENGINE_GRADIENTS_STEP_STORE_H_
 #define COSTATE_ENGINE_GRADIENTS_STEP_STORE_H_
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "engine/gradients/adjoint.h"
+#include "engine/gradients/spectral_radius.h"
 #include "engine/solvers/integrate.h"
+#include "engine/solvers/stepper.h"
 
 namespace costate {
+
+// What a walk back needs done next.
+struct StepTask {
+  enum class Kind {
+    kTry,    // take step `step` again from `y`; null: from the end of the step tried last
+    kUndo,   // take step `step` back from `y` at its end; null: from the start of the one undone
+             // last
+    kVisit,  // pull step `step` back, which starts from `y` and kept `stages`, null: recomputed;
+             // null for both: it is the step tried or undone last
+    kDone,
+  };
+  Kind kind = Kind::kDone;
+  int64_t step = 0;
+  const double* y = nullptr;       // [carried][n]
+  const double* stages = nullptr;  // [stages][n]
+};
+
+// The step tried or undone last: element i of an array stands at i * lanes.
+struct StepInHand {
+  int lanes = 1;
+  const double* y = nullptr;      // [carried][n] at its start
+  const double* y_new = nullptr;  // [carried][n] at its end; after kTry
+  const Stepper* stepper = nullptr;
+  int lane = 0;
+  const double* stages() const { return stepper->stages() + lane; }  // [stages][n]; after kTry
+};
+inline void CopyLane(const double* from, int lanes, int64_t count, double* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = from[i * lanes];
+}
 
 // Rides along with the forward solve. Never adds an error of its own.
 class StepStore : public StepCompanion {
  public:
+  // carried * n
+  explicit StepStore(int64_t carried_size) : carried_size_(carried_size) {}
+
   double TrialError(const StepRecord& /*step*/, const double* /*y_new*/) final { return 0; }
+
+  // Accept, for a step in a lane. As defined here, Accept is called without stages.
+  virtual absl::Status AcceptLane(const LaneStep& step);
 
   // Accepted step times, [N + 1], t0 first.
   virtual absl::Span<const double> times() const = 0;
@@ -27,26 +65,52 @@ class StepStore : public StepCompanion {
   // [n] at the end of the last step.
   virtual absl::Span<const double> last_state() const = 0;
 
-  // Calls visit(i, step) for i = N - 1 .. 0, after the solve; any number of times. The values of a
-  // step have the bits they had on the way forward (nearly, where steps are taken back); its stages
-  // may be null. An error of `visit`
-  // ends the walk and is returned.
-  using Visitor = absl::FunctionRef<absl::Status(int64_t i, const StepRecord& step)>;
-  virtual absl::Status VisitBackwards(Visitor visit) = 0;
+  // A walk back, after the solve; any number of times. Next tells one task after another, each
+  // once the one before is done: kVisit for i = N - 1 .. 0, then kDone. `hand` holds until then
+  // what the last kTry or kUndo gave; what a task points to holds until the next call. The values
+  // of a step have the bits they had on the way forward (nearly, where steps are taken back).
+  virtual absl::Status BeginWalk() { return absl::OkStatus(); }
+  virtual absl::Status Next(const StepInHand& hand, StepTask* task) = 0;
 
   // After a walk: its states were too far from those of the way forward. Another walk, for which
   // the store keeps more, has better ones.
   virtual bool AsksAgain() const { return false; }
 
+  // Work done on walks, by whoever does it.
+  void CountWork(int64_t recomputed_steps, int64_t rhs_evaluations) {
+    recomputed_steps_ += recomputed_steps;
+    rhs_evaluations_ += rhs_evaluations;
+  }
   // Adds recomputed steps and evaluations to `stats`, and raises its sizes to those seen here.
-  virtual void AddStats(AdjointStats* stats) const = 0;
+  void AddStats(AdjointStats* stats) const {
+    stats->recomputed_steps += recomputed_steps_;
+    stats->rhs_evaluations += rhs_evaluations_;
+    AddSizes(stats);
+  }
+
+ protected:
+  virtual void AddSizes(AdjointStats* stats) const = 0;
+
+ private:
+  const int64_t carried_size_;
+  std::vector<double> lane_y_, lane_y_new_;
+  int64_t recomputed_steps_ = 0, rhs_evaluations_ = 0;
 };
 
-// One for each method; `input` outlives the store.
+// Of one of the methods with a store; `input` outlives the store. Stores of the same field made
+// with the same `shared` share what does not depend on the trajectory; null: nothing.
+struct SharedByStores {
+  std::shared_ptr<SpectralRadius::Workspace> radius;
+};
+absl::StatusOr<std::unique_ptr<StepStore>> MakeStepStore(GradientMethod method,
+                                                         const AdjointInput& input,
+                                                         SharedByStores* shared = nullptr);
+
 absl::StatusOr<std::unique_ptr<StepStore>> MakeFullStore(const AdjointInput& input);
 absl::StatusOr<std::unique_ptr<StepStore>> MakeCheckpointedStore(const AdjointInput& input);
 absl::StatusOr<std::unique_ptr<StepStore>> MakeSegmentedStore(const AdjointInput& input);
-absl::StatusOr<std::unique_ptr<StepStore>> MakeReversibleStore(const AdjointInput& input);
+absl::StatusOr<std::unique_ptr<StepStore>> MakeReversibleStore(const AdjointInput& input,
+                                                               SharedByStores* shared = nullptr);
 
 }  // namespace costate
 

@@ -146,8 +146,7 @@ class Driver {
     Trajectory& trajectory = trajectories_[b];
     output_.Begin(&trajectory, t1);
     if (options_.return_grid) trajectory.grid.push_back(t0);
-    TellStart(t0, y0, params);
-    if (hooks_.observer != nullptr) Update(hooks_.observer->Begin(b, t0, y0));
+    TellStart(l, t0, y0, params);
     if (!output_.CheckStart(y0, &lane.termination)) return Finish(l, 0);
     if (!SaveStart(&lane, y0) || t0 == t1) return Finish(l, 0);
 
@@ -163,13 +162,18 @@ class Driver {
     return true;
   }
 
-  void TellStart(double t0, const double* y0, const double* params) {
-    if (hooks_.companions.empty()) return;
-    if (GetMethodInfo(options_.scheme()).carried > 1) {
-      stepper_->Reset(0, t0, y0, params, nullptr);
-      y0 = stepper_->y();
+  void TellStart(int l, double t0, const double* y0, const double* params) {
+    if (hooks_.companions.empty() && hooks_.observer == nullptr) return;
+    if (const int carried = GetMethodInfo(options_.scheme()).carried; carried > 1) {
+      stepper_->Reset(l, t0, y0, params, nullptr);
+      start_.resize(carried * n_);
+      for (int64_t i = 0; i < carried * n_; ++i) start_[i] = stepper_->y()[i * W + l];
+      y0 = start_.data();
     }
     for (StepCompanion* companion : hooks_.companions) Update(companion->Begin(t0, y0));
+    if (hooks_.observer != nullptr) {
+      Update(hooks_.observer->Begin(lane_[l].trajectory, t0, y0));
+    }
   }
 
   // Saves what is asked for at t0. False if that was cut short, with the lane's termination.
@@ -292,6 +296,7 @@ class Driver {
     Update(hooks_.observer->Accept(lane_[l].trajectory, {.t = lane_[l].t,
                                                          .t_next = t_next_[l],
                                                          .lanes = W,
+                                                         .y = stepper_->y() + l,
                                                          .y_new = stepper_->y_new() + l,
                                                          .stages = stepper_->stages() + l}));
   }
@@ -352,6 +357,7 @@ class Driver {
   bool accept_[W] = {};
   std::vector<SaveCursor::Point> points_;
   std::vector<double> thetas_;  // of the step, for companions
+  std::vector<double> start_;   // what a trajectory starts from, where that is more than y
 };
 
 }  // namespace

@@ -50,15 +50,16 @@ class StepCompanion {
 struct LaneStep {
   double t = 0, t_next = 0;
   int lanes = 1;                   // W: element i of an array stands at i * W
-  const double* y_new = nullptr;   // [n] at t_next
+  const double* y = nullptr;       // [carried][n] at t
+  const double* y_new = nullptr;   // [carried][n] at t_next
   const double* stages = nullptr;  // [stages][n]
 };
 
-// Is told of the accepted steps of every trajectory, in lanes; for methods that carry y alone. An
-// error ends the solve.
+// Is told of the accepted steps of every trajectory, in lanes. An error ends the solve.
 class StepObserver {
  public:
   virtual ~StepObserver() = default;
+  // y0 is what the first step starts from, [carried][n].
   virtual absl::Status Begin(int64_t trajectory, double t0, const double* y0) = 0;
   virtual absl::Status Accept(int64_t trajectory, const LaneStep& step) = 0;
 };
@@ -91,6 +92,8 @@ class Recorder : public StepCompanion {
   double TrialError(const StepRecord& step, const double* y_new) override;
   absl::Status Accept(const StepRecord& step, const double* y_new,
                       absl::Span<const double> saved_theta) override;
+  // Accept, for a step in a lane.
+  absl::Status AcceptLane(const LaneStep& step);
   const Recording& recording() const { return recording_; }
   Recording Take() &&;
 

@@ -34,6 +34,11 @@ double Recorder::TrialError(const StepRecord& /*step*/, const double* /*y_new*/)
 
 absl::Status Recorder::Accept(const StepRecord& step, const double* y_new,
                               absl::Span<const double> /*saved_theta*/) {
+  return AcceptLane(
+      {.t = step.t, .t_next = step.t_next, .y = step.y, .y_new = y_new, .stages = step.stages});
+}
+
+absl::Status Recorder::AcceptLane(const LaneStep& step) {
   const int64_t n = CarriedSize(recording_.scheme, recording_.num_states);
   const int64_t stage_values = GetMethodInfo(recording_.scheme).stages * recording_.num_states;
   const int64_t more = static_cast<int64_t>(sizeof(double)) * (1 + n + stage_values);
@@ -44,8 +49,15 @@ absl::Status Recorder::Accept(const StepRecord& step, const double* y_new,
         "; raise the memory budget, or use checkpointed, which keeps few of the steps"));
   }
   recording_.times.push_back(step.t_next);
-  recording_.states.insert(recording_.states.end(), y_new, y_new + n);
-  recording_.stages.insert(recording_.stages.end(), step.stages, step.stages + stage_values);
+  const auto append = [&step](const double* from, int64_t count, std::vector<double>* to) {
+    if (step.lanes == 1) {
+      to->insert(to->end(), from, from + count);
+    } else {
+      for (int64_t i = 0; i < count; ++i) to->push_back(from[i * step.lanes]);
+    }
+  };
+  append(step.y_new, n, &recording_.states);
+  append(step.stages, stage_values, &recording_.stages);
   return absl::OkStatus();
 }
 

@@ -14,16 +14,16 @@
 namespace costate {
 namespace {
 
-// A network of (t, y) with one hidden layer of ten tanh: [states, 10] @ tanh(...) as y'.
-std::shared_ptr<const Model> Network(int states) {
-  const std::string n = std::to_string(states);
-  return CompileModel("param a[10]\nparam W1[10, " + n + "]\nparam b1[10]\nparam W2[" + n +
-                      ", 10]\nparam b2[" + n + "]\nstate y[" + n +
+// A network of (t, y) with one hidden layer of tanh: [states, width] @ tanh(...) as y'.
+std::shared_ptr<const Model> Network(int states, int width) {
+  const std::string n = std::to_string(states), w = std::to_string(width);
+  return CompileModel("param a[" + w + "]\nparam W1[" + w + ", " + n + "]\nparam b1[" + w +
+                      "]\nparam W2[" + n + ", " + w + "]\nparam b2[" + n + "]\nstate y[" + n +
                       "] = 0\ny' = W2 @ tanh(W1 @ y + a*t + b1) + b2\n");
 }
 
 // Weights without structure, of the size of a fresh network.
-void SetWeights(int states, Simulation* simulation) {
+void SetWeights(int states, int width, Simulation* simulation) {
   const auto fill = [simulation](const char* name, std::vector<int64_t> shape) {
     int64_t size = 1;
     for (const int64_t extent : shape) size *= extent;
@@ -33,10 +33,10 @@ void SetWeights(int states, Simulation* simulation) {
     }
     simulation->params.push_back(std::move(array));
   };
-  fill("a", {10});
-  fill("W1", {10, states});
-  fill("b1", {10});
-  fill("W2", {states, 10});
+  fill("a", {width});
+  fill("W1", {width, states});
+  fill("b1", {width});
+  fill("W2", {states, width});
   fill("b2", {states});
   std::vector<double> y0(states);
   for (int i = 0; i < states; ++i) y0[i] = i % 2 == 0 ? 1 : 0;
@@ -55,15 +55,19 @@ struct Outcome {
   AdjointStats stats;
 };
 
-Outcome Measure(GradientRequest request, const Choice& choice, int rounds = 15) {
-  request.simulation.options.coupling = choice.coupling;
-  request.gradient.method = choice.method;
-  request.gradient.adjoint.checkpoints = choice.checkpoints;
+void Choose(const Choice& choice, GradientRequest* request) {
+  request->simulation.options.coupling = choice.coupling;
+  request->gradient.method = choice.method;
+  request->gradient.adjoint.checkpoints = choice.checkpoints;
   if (choice.method == GradientMethod::kBacksolve) {
-    request.gradient.adjoint.backward_method = Method::kTsit5;
-    request.gradient.adjoint.backward_rtol = 1e-6;
-    request.gradient.adjoint.backward_atol = 1e-9;
+    request->gradient.adjoint.backward_method = Method::kTsit5;
+    request->gradient.adjoint.backward_rtol = 1e-6;
+    request->gradient.adjoint.backward_atol = 1e-9;
   }
+}
+
+Outcome Measure(GradientRequest request, const Choice& choice, int rounds = 15) {
+  Choose(choice, &request);
   Outcome outcome;
   const double ns = MedianNanoseconds(
       [&] {
@@ -75,11 +79,11 @@ Outcome Measure(GradientRequest request, const Choice& choice, int rounds = 15) 
 }
 
 // Squares of all states after each of `n` fixed steps over [0, t1].
-GradientRequest OfAllSteps(int states, double t1, int n, Method method) {
+GradientRequest OfAllSteps(int states, double t1, int n, Method method, int width = 10) {
   GradientRequest request;
   Simulation& simulation = request.simulation;
-  simulation = Simulate(Network(states), t1, 1e-6, 1e-9);
-  SetWeights(states, &simulation);
+  simulation = Simulate(Network(states, width), t1, 1e-6, 1e-9);
+  SetWeights(states, width, &simulation);
   simulation.options.method = method;
   simulation.options.control.kind = StepControl::Kind::kFixed;
   simulation.options.control.fixed_step = t1 / n;
@@ -176,6 +180,41 @@ void Measured() {
   }
 }
 
+// A batch of initial states through one network of 64 units: each by itself, and all in lanes.
+void Batches() {
+  BenchTable table("32 gradients: neural ODE 4-64-4, 50 RK4 steps, loss at the end");
+  constexpr int kBatch = 32, kStates = 4;
+  GradientRequest batch = OfAllSteps(kStates, 1.0, 50, Method::kRk4, 64);
+  Terminal end;
+  end.state.assign(kStates, 1.0);
+  batch.loss.terms = {end};
+  std::vector<GradientRequest> alone(kBatch, batch);
+  NamedArray& y0 = batch.simulation.initial_state[0];
+  y0 = {"y", {kBatch, kStates}, {}};
+  for (int b = 0; b < kBatch; ++b) {
+    std::vector<double>& own = alone[b].simulation.initial_state[0].values;
+    for (int i = 0; i < kStates; ++i) own[i] += 0.01 * b;
+    y0.values.insert(y0.values.end(), own.begin(), own.end());
+  }
+  const Choice kChoices[] = {{"reversible", GradientMethod::kReversible, 0.999, 0},
+                             {"backprop, coupled", GradientMethod::kBackprop, 0.999, 0},
+                             {"backprop", GradientMethod::kBackprop, {}, 0},
+                             {"checkpointed, c = 10", GradientMethod::kCheckpointed, {}, 10}};
+  for (const Choice& choice : kChoices) {
+    for (GradientRequest& one : alone) Choose(choice, &one);
+    Choose(choice, &batch);
+    const PairedTimes times = MedianPair([&] { Must(TheEngine().Differentiate(batch)); },
+                                         [&] {
+                                           for (const GradientRequest& one : alone) {
+                                             Must(TheEngine().Differentiate(one));
+                                           }
+                                         },
+                                         11);
+    table.Row(choice.name + ", in lanes", 1e-6 * times.first_ns, "ms", "one by one",
+              1e-6 * times.second_ns, "");
+  }
+}
+
 }  // namespace
 }  // namespace costate
 
@@ -183,5 +222,6 @@ int main() {
   costate::WhiteDwarf();
   costate::Growth();
   costate::Measured();
+  costate::Batches();
   return 0;
 }

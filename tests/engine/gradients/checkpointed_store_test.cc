@@ -125,7 +125,7 @@ TEST(CheckpointedStoreTest, AVisitorsErrorEndsTheWalkAndTheNextIsWhole) {
   const SolveOptions options = ManySteps(mixed, Method::kTsit5, Steps::kAdaptive);
   StoreRun run(MakeCheckpointedStore, mixed.problem(), options, {.checkpoints = 5});
   for (const int64_t stop : {int64_t{0}, run.num_steps() / 2, run.num_steps() - 1}) {
-    const absl::Status status = run.store().VisitBackwards([&](int64_t i, const StepRecord&) {
+    const absl::Status status = run.Walk([&](int64_t i, const StepRecord&) {
       return i == stop ? absl::DataLossError("enough") : absl::OkStatus();
     });
     EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
@@ -139,7 +139,7 @@ TEST(CheckpointedStoreTest, RecomputedStepsCanBeCancelled) {
   Cancellation cancellation;
   StoreRun run(MakeCheckpointedStore, mixed.problem(), options, {.checkpoints = 1}, &cancellation);
   int64_t visits = 0;
-  const absl::Status status = run.store().VisitBackwards([&](int64_t, const StepRecord&) {
+  const absl::Status status = run.Walk([&](int64_t, const StepRecord&) {
     if (++visits == 3) cancellation.Cancel(Cancellation::Reason::kClientCancelled);
     return absl::OkStatus();
   });
@@ -327,12 +327,12 @@ TEST(CheckpointedStoreTest, ManyStepsOfManyStatesUnderASmallBudget) {
     ASSERT_TRUE(Integrate(problem, options, {.companions = {store.get(), &prints}}).ok());
     ASSERT_GE(store->num_steps(), 100'000);
     int64_t wrong = 0;
-    ASSERT_TRUE(store
-                    ->VisitBackwards([&](int64_t i, const StepRecord& step) {
-                      wrong += prints.Of(step.y) == prints.prints()[i] ? 0 : 1;
-                      return absl::OkStatus();
-                    })
-                    .ok());
+    StepWalker walker(options.scheme(), *problem.field, 1, &kNeverStops);
+    const auto visit = [&](int64_t i, const StepRecord& step) {
+      wrong += prints.Of(step.y) == prints.prints()[i] ? 0 : 1;
+      return absl::OkStatus();
+    };
+    ASSERT_TRUE(WalkBack(walker, *store, problem.params.data(), visit).ok());
     EXPECT_EQ(wrong, 0);
     AdjointStats stats;
     store->AddStats(&stats);

@@ -326,9 +326,9 @@ TEST(NearlySymmetric, ComesBackToAHighPowerOfTheStep) {
       stepper->Reset(0, mixed.t0, mixed.y0.data(), mixed.params.data(), nullptr);
       const double end = mixed.t0 + h;
       stepper->Step(&end);
-      inverse->Begin(mixed.params.data());
+      inverse->SetParams(0, mixed.params.data());
       std::vector<double> start(3);
-      EXPECT_FALSE(inverse->Undo(mixed.t0, end, stepper->y_new(), start.data(), nullptr));
+      EXPECT_FALSE(inverse->Undo(&mixed.t0, &end, stepper->y_new(), start.data(), nullptr));
       double error = 0;
       for (int i = 0; i < 3; ++i) error = std::max(error, std::fabs(start[i] - mixed.y0[i]));
       errors.push_back(error);

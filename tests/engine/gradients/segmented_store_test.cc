@@ -95,7 +95,7 @@ TEST(SegmentedStoreTest, RecomputedStepsCanBeCancelled) {
   StoreRun run(MakeSegmentedStore, mixed.problem(), FineOptions(mixed, Steps::kFixed),
                {.segments = 10}, &cancellation);
   int64_t visits = 0;
-  const absl::Status status = run.store().VisitBackwards([&](int64_t, const StepRecord&) {
+  const absl::Status status = run.Walk([&](int64_t, const StepRecord&) {
     ++visits;
     cancellation.Cancel(Cancellation::Reason::kShuttingDown);
     return absl::OkStatus();

@@ -12,6 +12,7 @@
 
 #include "engine/gradients/adjoint.h"
 #include "engine/gradients/step_store.h"
+#include "engine/gradients/step_walker.h"
 #include "engine/solvers/integrate.h"
 #include "gtest/gtest.h"
 
@@ -91,7 +92,7 @@ class StoreRun {
     const int64_t n = whole.num_states;
     int64_t next = whole.num_steps();
     bool same = true;
-    const absl::Status walked = store_->VisitBackwards([&](int64_t i, const StepRecord& step) {
+    const absl::Status walked = Walk([&](int64_t i, const StepRecord& step) {
       EXPECT_EQ(i, --next);
       const StepRecord expected = whole.step(i);
       same = same && step.t == expected.t && step.h == expected.h &&
@@ -107,6 +108,11 @@ class StoreRun {
     EXPECT_TRUE(same);
     EXPECT_TRUE(std::equal(store_->last_state().begin(), store_->last_state().end(),
                            whole.states.end() - n));
+  }
+
+  absl::Status Walk(absl::FunctionRef<absl::Status(int64_t i, const StepRecord& step)> visit) {
+    StepWalker walker(options_.scheme(), *problem_.field, 1, &stop_);
+    return WalkBack(walker, *store_, problem_.params.data(), visit);
   }
 
   AdjointStats stats() const {
