@@ -9,7 +9,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/batch_pass.h"
 #include "engine/gradient_pass.h"
-#include "engine/gradients/ensemble_backprop.h"
+#include "engine/gradients/ensemble_adjoint.h"
 #include "engine/pass_values.h"
 
 namespace costate::fit {
@@ -40,7 +40,7 @@ class Passes {
 
   absl::Status Run() {
     const int64_t count = static_cast<int64_t>(tasks_.size());
-    if (RunsInLanes(fit_.method, input_.options->scheme(), bound_, count)) {
+    if (RunsInLanes(fit_.method, *input_.adjoint, bound_, count)) {
       const absl::Status status = InLanes();
       // What does not fit together may fit one by one.
       if (!absl::IsResourceExhausted(status)) return status;
@@ -89,19 +89,20 @@ class Passes {
     const Problem problem = bound_.all();
     AdjointInput input = {.problem = problem, .options = options, .adjoint = *input_.adjoint};
     input.stop = input_.stop;
-    ASSIGN_OR_RETURN(const std::unique_ptr<EnsembleBackprop> backprop, MakeEnsembleBackprop(input));
-    ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories, backprop->Solve());
+    ASSIGN_OR_RETURN(const std::unique_ptr<EnsembleAdjoint> ensemble,
+                     MakeEnsembleAdjoint(fit_.method, input));
+    ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories, ensemble->Solve());
     members_.assign(tasks_.size(), {});
     wanted_.assign(tasks_.size(), false);
     for (size_t i = 0; i < trajectories.size(); ++i) {
-      RETURN_IF_ERROR(Take(static_cast<int64_t>(i), std::move(trajectories[i]), *backprop));
+      RETURN_IF_ERROR(Take(static_cast<int64_t>(i), std::move(trajectories[i]), *ensemble));
     }
     std::vector<StateCotangents> cotangents;
     for (const Member& member : members_) {
       cotangents.push_back(
           {member.primal.values.times, member.state_loss.saved, member.state_loss.terminal});
     }
-    absl::StatusOr<std::vector<AdjointResult>> adjoints = backprop->PullBack(cotangents, wanted_);
+    absl::StatusOr<std::vector<AdjointResult>> adjoints = ensemble->PullBack(cotangents, wanted_);
     for (size_t i = 0; i < members_.size(); ++i) {
       if (!wanted_[i]) continue;
       RETURN_IF_ERROR(Finish(static_cast<int64_t>(i), &adjoints));
@@ -109,12 +110,12 @@ class Passes {
     return absl::OkStatus();
   }
 
-  absl::Status Take(int64_t i, Trajectory trajectory, const EnsembleBackprop& backprop) {
+  absl::Status Take(int64_t i, Trajectory trajectory, const EnsembleAdjoint& ensemble) {
     const PassInput input = InputOf(i);
     Member& member = members_[i];
     absl::Span<const double> terminal;
     if (trajectory.termination.reason == Termination::Reason::kReachedEnd) {
-      terminal = backprop.terminal_state(i);
+      terminal = ensemble.terminal_state(i);
     }
     RETURN_IF_ERROR(FillPrimal(input, std::move(trajectory), terminal, &member.primal));
     if (!member.primal.reached()) return absl::OkStatus();
