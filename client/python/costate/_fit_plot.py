@@ -155,6 +155,7 @@ def _draw_panel(
         handles, names = ax.get_legend_handles_labels()
         first = dict(zip(reversed(names), reversed(handles)))
         ax.legend([first[name] for name in reversed(first)], list(reversed(first)), frameon=False)
+    ax.xaxis.get_major_locator().set_params(steps=[1, 2, 5, 10])
     if all(np.nanmin(one.values, initial=0) >= 0 for one in members):
         ax.set_ylim(bottom=0)
     _bare(ax)
@@ -214,6 +215,7 @@ def plot_waterfall(result: FitResult, *, ax: Any = None) -> Any:
     finite = excess[np.isfinite(excess)]
     rank = np.arange(1, len(finite) + 1)
     plateaus = _plateaus(finite)
+    few = len(excess) <= 150
     ax.plot(rank, finite, color="0.8", linewidth=1, zorder=1)
     coloured = 0
     for members in plateaus:
@@ -232,8 +234,8 @@ def plot_waterfall(result: FitResult, *, ax: Any = None) -> Any:
             finite[members],
             "o",
             color=colour,
-            markersize=5,
-            markeredgecolor="white",
+            markersize=5 if few else 3.5,
+            markeredgecolor="white" if few else colour,
             markeredgewidth=0.4,
             label=label,
             zorder=2,

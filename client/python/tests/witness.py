@@ -55,23 +55,46 @@ BOYS_IN_BED = np.array([3, 8, 26, 76, 225, 298, 258, 233, 189, 128, 68, 29, 14, 
 
 
 def hare_lynx(times, a, b, c, d, hare, lynx):
-    """[K, 2] prey and predators at the times, from t = 0, to about 1e-10."""
+    """[K, 2] prey and predators at the times, from t = 0, and [K, 2, 6] their derivatives by the
+    arguments (from the variational equations), to about 1e-10."""
 
-    def rhs(_, y):
-        return [a * y[0] - b * y[0] * y[1], d * y[0] * y[1] - c * y[1]]
+    def rhs(_, z):
+        y, s = z[:2], z[2:].reshape(2, 6)
+        meet = y[0] * y[1]
+        by_state = np.array([[a - b * y[1], -b * y[0]], [d * y[1], d * y[0] - c]])
+        by_parameter = np.array([[y[0], -meet, 0, 0, 0, 0], [0, 0, -y[1], meet, 0, 0]])
+        dy = [a * y[0] - b * meet, d * meet - c * y[1]]
+        return np.concatenate([dy, (by_state @ s + by_parameter).ravel()])
 
+    start = np.zeros((2, 6))
+    start[0, 4] = start[1, 5] = 1
     found = solve_ivp(
         rhs,
         (0, times[-1]),
-        [hare, lynx],
+        np.concatenate([[hare, lynx], start.ravel()]),
         method="DOP853",
         t_eval=times,
-        rtol=1e-12,
-        atol=1e-12,
+        rtol=1e-11,
+        atol=1e-11,
     )
-    if not found.success:
-        return np.full((len(times), 2), np.inf)
-    return found.y.T
+    assert found.success
+    return found.y[:2].T, found.y[2:].T.reshape(-1, 2, 6)
+
+
+def log_hare_lynx(x):
+    """Logarithms of both in 1900 to 1920, and their derivatives."""
+    values, slopes = hare_lynx(np.arange(21.0), *x)
+    logs = [np.log(values[:, i]) for i in range(2)]
+    return logs, [slopes[:, i] / values[:, i : i + 1] for i in range(2)]
+
+
+def boys_in_bed(x):
+    """Those of 14 days, and their derivatives by b and k."""
+
+    def value(x):
+        return sir(np.arange(1.0, 15.0), *x)[:, 1]
+
+    return [value(x)], [jacobian(value, x)]
 
 
 def jacobian(function, x):
@@ -91,40 +114,34 @@ def jacobian(function, x):
 def maximum_likelihood(models, values, start, rounds=60):
     """Gaussian noise of one unknown size for each series: estimates, sizes and covariance.
 
-    `models(x)` is a list of [N] beside `values`. Between two updates of the sizes it is a weighted
-    sum of squares; where both stand still is the maximum of the likelihood. The covariance is the
-    inverse of the expected information, in which the sizes do not mix with the estimates.
+    `models(x)` has a list of [N] beside `values`, and one of their derivatives [N, q]. Between two
+    updates of the sizes it is a weighted sum of squares; where both stand still is the maximum of
+    the likelihood. The covariance is the inverse of the expected information, in which the sizes
+    do not mix with the estimates.
     """
-    x, sizes = np.asarray(start, dtype=float), np.ones(len(values))
 
-    def residuals(x):
-        return [(y - m) for y, m in zip(values, models(x))]
+    def sizes_at(x):
+        return np.array([np.sqrt(np.mean((y - m) ** 2)) for y, m in zip(values, models(x)[0])])
 
+    x = np.asarray(start, dtype=float)
+    sizes = sizes_at(x)
     for _ in range(rounds):
 
-        def weighted(x, sizes=sizes):
-            with np.errstate(all="ignore"):
-                r = np.concatenate([r / s for r, s in zip(residuals(x), sizes)])
-            return np.nan_to_num(r, nan=1e6, posinf=1e6, neginf=-1e6)
+        def residuals(x, sizes=sizes):
+            return np.concatenate([(m - y) / s for m, y, s in zip(models(x)[0], values, sizes)])
 
-        found = least_squares(
-            weighted,
-            x,
-            jac=lambda x: jacobian(weighted, x),
-            x_scale=np.abs(x),
-            xtol=1e-15,
-            ftol=1e-15,
-            gtol=1e-15,
-        )
-        new_sizes = np.array([np.sqrt(np.mean(r**2)) for r in residuals(found.x)])
-        done = np.allclose(new_sizes, sizes, rtol=1e-11, atol=0)
-        x, sizes = found.x, new_sizes
-        if done:
+        def slopes(x, sizes=sizes):
+            return np.concatenate([j / s for j, s in zip(models(x)[1], sizes)])
+
+        x = least_squares(
+            residuals, x, jac=slopes, x_scale=np.abs(x), xtol=1e-14, ftol=1e-15, gtol=1e-12
+        ).x
+        before, sizes = sizes, sizes_at(x)
+        if np.allclose(before, sizes, rtol=1e-10, atol=0):
             break
-    scaled = jacobian(weighted, x)
-    covariance = np.linalg.inv(scaled.T @ scaled)
-    variances = [s**2 / (2 * len(y)) for s, y in zip(sizes, values)]
-    whole = np.zeros((len(x) + len(sizes),) * 2)
-    whole[: len(x), : len(x)] = covariance
-    whole[len(x) :, len(x) :] = np.diag(variances)
-    return x, sizes, whole
+    scaled = slopes(x)
+    q = len(x)
+    covariance = np.zeros((q + len(sizes),) * 2)
+    covariance[:q, :q] = np.linalg.inv(scaled.T @ scaled)
+    covariance[q:, q:] = np.diag([s**2 / (2 * len(y)) for s, y in zip(sizes, values)])
+    return x, sizes, covariance
