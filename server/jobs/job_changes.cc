@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
 #include "server/jobs/job_error.h"
 #include "server/jobs/schema.h"
@@ -175,7 +176,8 @@ absl::StatusOr<JobStore::Created> FindCreatedJob(Connection& db, std::string_vie
     return absl::NotFoundError("no job has this idempotency key");
   }
   if (rows.Text(1) != request_hash) {
-    return absl::AlreadyExistsError("the idempotency key was used with another request");
+    return FieldStatus(absl::StatusCode::kAlreadyExists, "idempotency_key",
+                       "it was used with another request");
   }
   ASSIGN_OR_RETURN(JobRecord record, LoadJob(db, rows.Int(0)));
   return JobStore::Created{std::move(record.job), /*existed=*/true};

@@ -62,6 +62,14 @@ class SqliteStore final : public JobStore {
     waiters_.Changed(counts.tasks_queued, {});
   }
 
+  // Nobody has a lease of a store that is being opened.
+  absl::Status TakeBackAllLeases() {
+    const auto take_back = [](Transaction& transaction, int64_t limit) {
+      return TakeBackLeases(transaction, kNever, limit);
+    };
+    return InGroups(take_back, kReapGroup).status();
+  }
+
   absl::StatusOr<Created> Create(const NewJob& job) override {
     ASSIGN_OR_RETURN(const std::string id, NewId());
     return Change<Created>(
@@ -171,7 +179,10 @@ class SqliteStore final : public JobStore {
   }
 
   absl::StatusOr<int64_t> Reap() override {
-    ASSIGN_OR_RETURN(const int64_t taken, InGroups(TakeBackLeases, kReapGroup));
+    const auto take_back = [](Transaction& transaction, int64_t limit) {
+      return TakeBackLeases(transaction, transaction.now, limit);
+    };
+    ASSIGN_OR_RETURN(const int64_t taken, InGroups(take_back, kReapGroup));
     RETURN_IF_ERROR(InGroups(EndJobsPastDeadline, kReapGroup).status());
     RETURN_IF_ERROR(InGroups(ForgetJobs, kForgetGroup).status());
     return taken;
@@ -234,8 +245,8 @@ class SqliteStore final : public JobStore {
     return value;
   }
 
-  absl::StatusOr<int64_t> InGroups(absl::StatusOr<int64_t> (*change)(Transaction&, int64_t),
-                                   int64_t group) {
+  template <typename F>
+  absl::StatusOr<int64_t> InGroups(F&& change, int64_t group) {
     int64_t all = 0;
     for (;;) {
       ASSIGN_OR_RETURN(const int64_t some,
@@ -262,7 +273,9 @@ absl::Status LimitLog(Connection& db, int64_t reserve_bytes) {
   constexpr int64_t kMaxPages = 1000;
   constexpr int64_t kMinPages = 16;
   ASSIGN_OR_RETURN(const int64_t page_bytes, db.QueryInt("PRAGMA page_size"));
-  const int64_t pages = std::clamp(reserve_bytes / 4 / page_bytes, kMinPages, kMaxPages);
+  const int64_t pages = reserve_bytes == 0
+                            ? kMaxPages
+                            : std::clamp(reserve_bytes / 4 / page_bytes, kMinPages, kMaxPages);
   return db.Script(absl::StrCat("PRAGMA wal_autocheckpoint = ", pages));
 }
 
@@ -287,7 +300,11 @@ absl::StatusOr<std::unique_ptr<JobStore>> OpenSqliteStore(const SqliteOptions& o
   RETURN_IF_ERROR(LimitLog(*db, options.reserve_bytes));
   RETURN_IF_ERROR(MigrateSchema(*db, SchemaMigrations()));
   ASSIGN_OR_RETURN(const Counts counts, CountAll(*db));
-  return std::make_unique<SqliteStore>(options, std::move(directory), std::move(db), counts);
+  auto store = std::make_unique<SqliteStore>(options, std::move(directory), std::move(db), counts);
+  const absl::Status taken_back = store->TakeBackAllLeases();
+  // Where there is no room for that, leases end when their time has come.
+  if (!taken_back.ok() && !absl::IsResourceExhausted(taken_back)) return taken_back;
+  return store;
 }
 
 }  // namespace costate::jobs

@@ -24,9 +24,10 @@ struct SqliteOptions {
   std::function<absl::Time()> now = absl::Now;
 };
 
-// Opens, migrates older schemas forward, and locks the directory against a second process.
-// FAILED_PRECONDITION when another process holds it or its schema is of the future; DATA_LOSS when
-// it is damaged.
+// Opens, migrates older schemas forward, and locks the directory against a second process. That
+// proves that nobody holds a lease: all are taken back at once, each counted as lost, so that a
+// task which ends its process every time dies in the end. FAILED_PRECONDITION when another process
+// holds it or its schema is of the future; DATA_LOSS when it is damaged.
 absl::StatusOr<std::unique_ptr<JobStore>> OpenSqliteStore(const SqliteOptions& options);
 
 }  // namespace costate::jobs

@@ -334,13 +334,13 @@ absl::Status ReleaseTask(Transaction& transaction, const Lease& lease) {
   return SaveJob(transaction, held.record);
 }
 
-absl::StatusOr<int64_t> TakeBackLeases(Transaction& transaction, int64_t limit) {
+absl::StatusOr<int64_t> TakeBackLeases(Transaction& transaction, int64_t until, int64_t limit) {
   std::vector<std::pair<int64_t, int64_t>> expired;
   {
     Rows rows = transaction.db.Query(
         "SELECT job, task FROM task INDEXED BY task_by_lease "
         "WHERE state = 1 AND lease_until <= ? ORDER BY lease_until LIMIT ?",
-        transaction.now, limit);
+        until, limit);
     while (rows.Next()) expired.emplace_back(rows.Int(0), rows.Int(1));
     RETURN_IF_ERROR(rows.status());
   }

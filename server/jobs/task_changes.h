@@ -28,8 +28,8 @@ absl::Status AddEvents(Transaction& transaction, const Lease& lease,
 absl::Status CompleteTask(Transaction& transaction, const Lease& lease, const TaskEnd& end);
 absl::Status ReleaseTask(Transaction& transaction, const Lease& lease);
 
-// Of Reap: at most `limit` leases; returns how many.
-absl::StatusOr<int64_t> TakeBackLeases(Transaction& transaction, int64_t limit);
+// At most `limit` leases that end at `until` or before; returns how many.
+absl::StatusOr<int64_t> TakeBackLeases(Transaction& transaction, int64_t until, int64_t limit);
 
 }  // namespace costate::jobs
 

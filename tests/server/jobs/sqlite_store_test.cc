@@ -24,8 +24,7 @@ using testing::SizeIs;
 
 absl::StatusOr<std::unique_ptr<JobStore>> TryOpen(const std::string& directory) {
   SqliteOptions options;
-  options.directory = directory;
-  options.reserve_bytes = 1 << 20;
+  options.directory = directory;  // with the usual reserve: it decides how long the log gets
   return OpenSqliteStore(options);
 }
 
@@ -99,6 +98,25 @@ TEST(SqliteStore, ADirectoryIsFreeOnceItsStoreIsClosed) {
     CreateSome(*store, 1);
     EXPECT_THAT(store->List({}, 10, "")->jobs, SizeIs(i + 1));
   }
+}
+
+TEST(SqliteStore, LeasesAreTakenBackWhenItIsOpened) {
+  const TemporaryDirectory place;
+  std::string id;
+  for (int i = 0; i < kMaxLostLeases; ++i) {
+    const auto store = Open(place.path());
+    ASSERT_NE(store, nullptr);
+    if (i == 0) id = CreateSome(*store, 1)[0];
+    const auto claims = store->ClaimTasks("worker", 1, absl::Hours(1));
+    ASSERT_TRUE(claims.ok());
+    ASSERT_THAT(*claims, SizeIs(1));
+    EXPECT_EQ((*claims)[0].lease.epoch, i + 1);
+  }
+  // It has ended its process too often.
+  const auto store = Open(place.path());
+  EXPECT_EQ(store->Get(id)->state, JobState::kDead);
+  EXPECT_EQ(store->Attempts(id)->back().reason, "lease lost");
+  EXPECT_EQ(store->Stats()->tasks_running, 0);
 }
 
 TEST(SqliteStore, ASchemaOfTheFutureIsRefused) {
@@ -218,7 +236,6 @@ TEST(SqliteStore, ADamagedCheckpointFallsBackToTheOneBefore) {
   }
   const auto store = Open(place.path());
   ASSERT_NE(store, nullptr);
-  ASSERT_EQ(*store->Reap(), 1);
   const auto claims = store->ClaimTasks("worker", 1, absl::Hours(1));
   const std::vector<Checkpoint>& checkpoints = claims->at(0).checkpoints;
   ASSERT_THAT(checkpoints, SizeIs(2));

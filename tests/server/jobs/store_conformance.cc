@@ -170,7 +170,9 @@ TEST_P(StoreConformance, TheSameKeyWithAnotherHashIsRefused) {
   job.request_hash = "hash";
   const std::string id = Create(job).id;
   job.request_hash = "other";
-  EXPECT_EQ(store().Create(job).status().code(), absl::StatusCode::kAlreadyExists);
+  const absl::Status refused = store().Create(job).status();
+  EXPECT_TRUE(absl::IsAlreadyExists(refused));
+  EXPECT_EQ(FieldOf(refused), "idempotency_key");
   EXPECT_THAT(store().List({}, 10, "")->jobs, ElementsAre(Field(&Job::id, id)));
 }
 

@@ -66,7 +66,7 @@ class QueryPlans : public testing::Test {
     Create();
     Claim();
     transaction_.now = 100;
-    EXPECT_EQ(*TakeBackLeases(transaction_, 10), 1);
+    EXPECT_EQ(*TakeBackLeases(transaction_, transaction_.now, 10), 1);
     transaction_.now = 2000;
     EXPECT_EQ(*EndJobsPastDeadline(transaction_, 10), 1);
     transaction_.now = 3000;
