@@ -355,7 +355,7 @@ def plot_parallel(result: FitResult, *, ax: Any = None) -> Any:
     for row, (low, high) in enumerate(ends):
         ax.text(-0.02, row, f"{low:.3g}", ha="right", va="center", fontsize="small", color="0.4")
         ax.text(1.02, row, f"{high:.3g}", ha="left", va="center", fontsize="small", color="0.4")
-    ax.set_xlim(-0.12, 1.12)
+    ax.set_xlim(-0.2, 1.2)
     ax.set_xticks([0, 1], ["lower end", "upper end"])
     ax.set_yticks(rows, list(result.names))
     ax.set_ylim(count - 0.5, -0.5)
@@ -451,11 +451,11 @@ def _draw_profile(ax: Any, profile: Profile, result: ProfileResult) -> None:
     inside = [side for side in (lower, upper) if math.isfinite(side)]
     ax.axhline(result.threshold, color=COLOURS[1], linewidth=1.0, linestyle="--", zorder=1)
     ax.text(
-        0.98,
+        0.5,
         result.threshold,
         f"{100 * result.confidence:g} %",
         transform=ax.get_yaxis_transform(),
-        ha="right",
+        ha="center",
         va="bottom",
         fontsize="small",
         color=COLOURS[1],
