@@ -21,21 +21,39 @@ TEST(ParseCommandLine, HasSafeDefaults) {
   EXPECT_EQ(line.server.environment.max_message_bytes, 64 << 20);
   EXPECT_EQ(line.log_level, LogLevel::kInfo);
   EXPECT_EQ(line.server.environment.scratch_directory, "") << "no disk without being asked";
+  EXPECT_EQ(line.server.metrics.address, "") << "no port without being asked";
+  EXPECT_FALSE(line.server.metrics.allow_remote);
 }
 
 TEST(ParseCommandLine, TakesBothForms) {
-  const CommandLine line =
-      ParseCommandLine({"--address=[::1]:0", "--threads", "8", "--drain-grace=1m30s",
-                        "--allow-insecure", "--exit-with-stdin=false",
-                        "--cache-directory=", "--log-level", "error", "--memory-budget=8000000",
-                        "--max-deadline=2h", "--port-file", "/p", "--scratch-directory=/s",
-                        "--max-disk-bytes", "9000000", "--max-keep-time=10m", "--max-kept-bytes=0"})
-          .value();
+  const CommandLine line = ParseCommandLine({"--address=[::1]:0",
+                                             "--threads",
+                                             "8",
+                                             "--drain-grace=1m30s",
+                                             "--allow-insecure",
+                                             "--exit-with-stdin=false",
+                                             "--cache-directory=",
+                                             "--log-level",
+                                             "error",
+                                             "--memory-budget=8000000",
+                                             "--max-deadline=2h",
+                                             "--port-file",
+                                             "/p",
+                                             "--scratch-directory=/s",
+                                             "--max-disk-bytes",
+                                             "9000000",
+                                             "--max-keep-time=10m",
+                                             "--max-kept-bytes=0",
+                                             "--metrics-address=127.0.0.1:0",
+                                             "--allow-remote-metrics"})
+                               .value();
   EXPECT_EQ(line.server.address, "[::1]:0");
   EXPECT_EQ(line.server.environment.pool.threads, 8);
   EXPECT_EQ(line.server.environment.pool.interactive_threads, 2);
   EXPECT_EQ(line.drain_grace, absl::Seconds(90));
   EXPECT_TRUE(line.server.allow_insecure);
+  EXPECT_EQ(line.server.metrics.address, "127.0.0.1:0");
+  EXPECT_TRUE(line.server.metrics.allow_remote);
   EXPECT_FALSE(line.exit_with_stdin);
   EXPECT_EQ(line.server.environment.cache_directory, "");
   EXPECT_EQ(line.log_level, LogLevel::kError);
