@@ -268,14 +268,19 @@ class FreeBinder {
     for (size_t i = 0; i < arrays.size(); ++i) {
       const TensorInfo* tensor = tensors.Find(arrays[i].name);
       const int64_t size = NumElements(tensor->shape);
-      for (const BoundColumn& column : condition.columns) {
-        const int64_t inside = column.target.index - tensor->offset;
-        if (column.target.kind != kind || inside < 0 || inside >= size) continue;
-        return FieldStatus(absl::StatusCode::kInvalidArgument, absl::StrCat(field, "[", i, "]"),
-                           absl::StrCat(QuoteName(arrays[i].name), " has a value here, but ",
-                                        fit_.elements[column.element].info.name,
-                                        " is free; leave one of them out"));
+      const auto column = std::lower_bound(
+          condition.columns.begin(), condition.columns.end(), std::pair(kind, tensor->offset),
+          [](const BoundColumn& a, const std::pair<Kind, int64_t>& b) {
+            return std::pair(a.target.kind, a.target.index) < b;
+          });
+      if (column == condition.columns.end() || column->target.kind != kind ||
+          column->target.index >= tensor->offset + size) {
+        continue;
       }
+      return FieldStatus(absl::StatusCode::kInvalidArgument, absl::StrCat(field, "[", i, "]"),
+                         absl::StrCat(QuoteName(arrays[i].name), " has a value here, but ",
+                                      fit_.elements[column->element].info.name,
+                                      " is free; leave one of them out"));
     }
     return absl::OkStatus();
   }

@@ -179,7 +179,12 @@ class Batch {
 
 absl::Status EvaluateBatch(const BoundFit& fit, const Bundle& bundle, optimise::Wanted wanted,
                            absl::Span<ConditionTask* const> tasks, const StopSource& stop) {
-  return Batch(fit, bundle, tasks, stop).Run(wanted);
+  const absl::Status status = Batch(fit, bundle, tasks, stop).Run(wanted);
+  if (!absl::IsResourceExhausted(status) || tasks.size() == 1) return status;
+  // What does not fit together may fit in parts, with the same bits.
+  const size_t half = tasks.size() / 2;
+  RETURN_IF_ERROR(EvaluateBatch(fit, bundle, wanted, tasks.first(half), stop));
+  return EvaluateBatch(fit, bundle, wanted, tasks.subspan(half), stop);
 }
 
 }  // namespace costate::fit

@@ -29,8 +29,9 @@ struct ConditionTask {
   double* jacobian = nullptr;         // [num_rows, q], zero on entry
 };
 
-// All tasks are of `bundle`. An error is RESOURCE_EXHAUSTED or INTERNAL. When `stop` fires,
-// trajectories end early like failed ones: the caller looks at it afterwards.
+// All tasks are of `bundle`; together as far as memory allows. An error is RESOURCE_EXHAUSTED or
+// INTERNAL. When `stop` fires, trajectories end early like failed ones: the caller looks at it
+// afterwards.
 absl::Status EvaluateBatch(const BoundFit& fit, const Bundle& bundle, optimise::Wanted wanted,
                            absl::Span<ConditionTask* const> tasks, const StopSource& stop);
 

@@ -23,8 +23,11 @@ double ForEachMeasurement(const BoundCondition& condition, const SearchPoint& po
       const double y = series.values[j];
       if (std::isnan(y)) continue;
       const int64_t place = static_cast<int64_t>(j);
-      const double m = PredictValue(series, point, values, place);
-      const NoiseTerm term = EvaluateNoise(series.noise, m, y, SigmaAt(series, point, place));
+      NoiseTerm term;
+      if (series.weight != 0) {  // else infinite terms would count too
+        const double m = PredictValue(series, point, values, place);
+        term = EvaluateNoise(series.noise, m, y, SigmaAt(series, point, place));
+      }
       sum += term.value;
       visit(series, series.rows[j], values.at(series.channel, series.rows[j]), term);
     }

@@ -189,16 +189,14 @@ class Groups {
   absl::Status Run(const StopSource& stop) {
     SearchPoint start;
     for (const BoundElement& element : fit_.elements) start.natural.push_back(element.info.start);
-    for (const Bundle& bundle : fit_.bundles) {
-      std::vector<TrajectoryRequest> requests;
-      for (const BoundCondition& condition : fit_.conditions) {
-        if (&fit_.bundles[condition.bundle] != &bundle || !HasNuisance(condition)) continue;
-        requests.push_back({&condition, &start});
-      }
-      for (size_t i = 0; i < requests.size(); i += kSolvedTogether) {
-        const absl::Span<const TrajectoryRequest> some =
-            absl::MakeConstSpan(requests).subspan(i, kSolvedTogether);
-        RETURN_IF_ERROR(Solve(bundle, some, stop));
+    std::vector<std::vector<TrajectoryRequest>> requests(fit_.bundles.size());
+    for (const BoundCondition& condition : fit_.conditions) {
+      if (HasNuisance(condition)) requests[condition.bundle].push_back({&condition, &start});
+    }
+    for (size_t b = 0; b < requests.size(); ++b) {
+      for (size_t i = 0; i < requests[b].size(); i += kSolvedTogether) {
+        RETURN_IF_ERROR(Solve(fit_.bundles[b],
+                              absl::MakeConstSpan(requests[b]).subspan(i, kSolvedTogether), stop));
       }
     }
     for (auto& [key, group] : groups_) Settle(group);

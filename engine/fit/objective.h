@@ -41,7 +41,8 @@ class Objective {
   virtual ~Objective() = default;
 
   // Checks everything. INVALID_ARGUMENT with field paths of FitRequest: data[i].values[j], ...
-  // `engine` must outlive it.
+  // Solves once where sigmas, scales or offsets are estimated, to start them. `engine` must outlive
+  // it.
   static absl::StatusOr<std::unique_ptr<Objective>> Create(Engine& engine,
                                                            const FitProblem& problem,
                                                            const GradientOptions& gradient);
@@ -60,6 +61,18 @@ class Objective {
   // One answer for each question, with the same bits however questions are grouped. Conditions of
   // all questions run in lanes and on `workers`. A failed integration is an answer; an error is
   // not: CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE when `stop` fires, RESOURCE_EXHAUSTED.
+  //
+  // Steps. kValue, and kGradient in reverse, take those of the plain solve. kResiduals, and
+  // kGradient forward, carry tangents whose error takes part in step control
+  // (TangentControl::kFull), so their steps are at least as fine, and the value at a point differs
+  // from that of kValue by what the tolerances allow: about rtol. An optimiser that compares values
+  // asks one of the three throughout, or allows for that. On fixed steps and grids, and with
+  // TangentControl::kPrimalOnly (which then runs one trajectory at a time), the values are the
+  // same to the bit.
+  //
+  // Rows of kResiduals: of each condition in order its series, of each series its values that are
+  // not missing, then one row for its sigma if that is estimated (noise.h); last one for each
+  // element with a prior (prior.h), in the order of elements.
   virtual absl::StatusOr<std::vector<optimise::Answer>> Evaluate(
       absl::Span<const optimise::Question* const> questions, const StopSource& stop,
       Workers& workers) const = 0;

@@ -40,11 +40,7 @@ class Passes {
 
   absl::Status Run() {
     const int64_t count = static_cast<int64_t>(tasks_.size());
-    if (RunsInLanes(fit_.method, *input_.adjoint, bound_, count)) {
-      const absl::Status status = InLanes();
-      // What does not fit together may fit one by one.
-      if (!absl::IsResourceExhausted(status)) return status;
-    }
+    if (RunsInLanes(fit_.method, *input_.adjoint, bound_, count)) return InLanes();
     for (int64_t i = 0; i < count; ++i) RETURN_IF_ERROR(Alone(i));
     return absl::OkStatus();
   }

@@ -12,7 +12,8 @@
 namespace costate::fit {
 
 // Fills value and gradient of every task; trajectory i of `bound` is that of tasks[i]. In lanes
-// where the method can, with the bits of each alone.
+// where the method can, with the bits of each alone. RESOURCE_EXHAUSTED where they do not fit in
+// memory together.
 absl::Status DifferentiateByPasses(const BoundFit& fit, const Bundle& bundle,
                                    const BoundSimulation& bound,
                                    absl::Span<ConditionTask* const> tasks, const StopSource& stop);

@@ -4,10 +4,13 @@
 #include <cmath>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 #include "engine/map_rows.h"
 #include "engine/solvers/integrate.h"
+#include "engine/solvers/stepper.h"
 
 namespace costate::fit {
 namespace {
@@ -15,11 +18,14 @@ namespace {
 using Kind = TangentColumn::Kind;
 
 constexpr int64_t kFewestInLanes = 3;  // from so many on, a block of lanes beats them one by one
+// Elements of a state up to which it pays to step several in lanes; larger ones leave the cache.
+constexpr int64_t kMostInLanes = 4096;
 
-SolveOptions ForBatch(const SolveOptions& options, int64_t count, int simd_lanes,
-                      const StopSource& stop) {
+SolveOptions ForBatch(const SolveOptions& options, const Problem& problem, const StopSource& stop) {
   SolveOptions mine = options;
-  if (mine.lanes == 0 && simd_lanes > 1) mine.lanes = count >= kFewestInLanes ? simd_lanes : 1;
+  const bool wide =
+      problem.num_trajectories >= kFewestInLanes && problem.field->num_states() <= kMostInLanes;
+  if (mine.lanes == 0) mine.lanes = wide ? problem.field->simd_lanes() : 1;
   if (stop.deadline != absl::InfiniteFuture()) {
     mine.wall_budget = std::max(stop.deadline - absl::Now(), absl::Nanoseconds(1));
   }
@@ -55,6 +61,23 @@ double ColumnScale(const Problem& problem, const TangentColumn& column) {
   const double value = std::fabs(column.kind == Kind::kParam ? problem.params[column.index]
                                                              : problem.y0[column.index]);
   return value == 0 || !std::isfinite(value) ? 1.0 : value;
+}
+
+// Of states with their tangents, of the vectors of their steps, and of seeds.
+absl::Status CheckColumnRoom(const Bundle& bundle, const BoundSimulation& bound) {
+  const MethodInfo& info = GetMethodInfo(bundle.options.scheme());
+  const double columns = static_cast<double>(bundle.targets.size());
+  const double n = static_cast<double>(bound.model->rhs().num_states());
+  const double m = static_cast<double>(bound.model->rhs().num_params());
+  const double batch = static_cast<double>(bound.num_trajectories);
+  const double vectors = 4 + info.stages + info.extra_stages;
+  const double bytes =
+      8 * ((batch + vectors) * n * (1 + columns) + batch * (m + columns) + m * columns);
+  if (bytes <= static_cast<double>(limits::kMaxSavedBytes)) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("tangents of ", n, " states in ", columns, " columns need ", bytes,
+                   " bytes, over the limit of ", limits::kMaxSavedBytes,
+                   "; use a method that takes gradients in reverse"));
 }
 
 // The extended problem: {y, Z} and {p, scales} of all trajectories.
@@ -186,23 +209,21 @@ absl::StatusOr<std::vector<Trajectory>> SolveTrajectories(const BoundSimulation&
                                                           const StopSource& stop) {
   IntegrateHooks hooks;
   hooks.cancellation = stop.cancellation;
-  return Integrate(bound.all(),
-                   ForBatch(options, bound.num_trajectories, bound.model->rhs().simd_lanes(), stop),
-                   hooks);
+  const Problem problem = bound.all();
+  return Integrate(problem, ForBatch(options, problem, stop), hooks);
 }
 
 absl::StatusOr<std::vector<TangentTrajectory>> SolveWithColumns(const Bundle& bundle,
                                                                 const BoundSimulation& bound,
                                                                 const StopSource& stop) {
+  RETURN_IF_ERROR(CheckColumnRoom(bundle, bound));
   Extended extended(bundle, bound);
   RETURN_IF_ERROR(extended.Fill());
   IntegrateHooks hooks;
   hooks.cancellation = stop.cancellation;
+  const Problem problem = extended.problem();
   ASSIGN_OR_RETURN(std::vector<Trajectory> trajectories,
-                   Integrate(extended.problem(),
-                             ForBatch(bundle.tangent_options, bound.num_trajectories,
-                                      bundle.field->simd_lanes(), stop),
-                             hooks));
+                   Integrate(problem, ForBatch(bundle.tangent_options, problem, stop), hooks));
   std::vector<TangentTrajectory> split;
   split.reserve(trajectories.size());
   for (size_t b = 0; b < trajectories.size(); ++b) {
