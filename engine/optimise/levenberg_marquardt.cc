@@ -20,6 +20,8 @@ constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 // Gain ratios: a step is taken above the first, the radius grows above the last (More 1978).
 constexpr double kAccept = 1e-4, kPoor = 0.25, kGood = 0.75;
 constexpr double kFirstRadius = 1;  // in units of |D x|
+// Longest step of an element, in units of the width of its bounds.
+constexpr double kLongestStep = 0.1;
 
 using Row = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -81,7 +83,7 @@ class LevenbergMarquardt final : public Optimiser {
   double predicted_ = 0;  // decrease of the model
   double slope_ = 0;      // g'd
   double length_ = 0;     // |D d|
-  bool cut_ = false;      // whether the radius shortened it
+  bool cut_ = false;      // whether the radius or kLongestStep shortened it
   bool failing_ = false;  // whether every trial since the last step that was taken was infinite
 };
 
@@ -148,24 +150,28 @@ void LevenbergMarquardt::Propose() {
   for (Eigen::Index j = 0; j < q; ++j) {
     if (scale[j] == 0) scale[j] = 1;
     problem.a.col(j) /= scale[j];
-    const double lower = box_.lower[j] - x_[j];
-    const double upper = box_.upper[j] - x_[j];
-    problem.lower[j] = lower * scale[j];
-    problem.upper[j] = upper * scale[j];
+    const double longest = kLongestStep * (box_.upper[j] - box_.lower[j]);
+    problem.lower[j] = scale[j] * std::max(box_.lower[j] - x_[j], -longest);
+    problem.upper[j] = scale[j] * std::min(box_.upper[j] - x_[j], longest);
   }
   const BoxStep step = SolveBoxLeastSquares(problem, radius_);
+  cut_ = step.cut;
   std::vector<double> point(size());
   for (Eigen::Index j = 0; j < q; ++j) {
-    // To the bit where the step ends on a bound.
-    point[j] = step.p[j] <= problem.lower[j]   ? box_.lower[j]
-               : step.p[j] >= problem.upper[j] ? box_.upper[j]
-                                               : x_[j] + step.p[j] / scale[j];
+    point[j] = x_[j] + step.p[j] / scale[j];
+    const bool low = step.p[j] <= problem.lower[j], high = step.p[j] >= problem.upper[j];
+    if (!low && !high) continue;
+    const double bound = low ? box_.lower[j] : box_.upper[j];
+    if (step.p[j] == scale[j] * (bound - x_[j])) {
+      point[j] = bound;  // to the bit
+    } else {
+      cut_ = true;
+    }
   }
   point = Clamp(point, box_);
   predicted_ = step.decrease;
   slope_ = step.slope;
   length_ = step.p.norm();
-  cut_ = step.cut;
   if (!(predicted_ > 0) || point == x_ || !AllFinite(point)) {
     return keeper_.End(cut_ ? Outcome::kStalled : Outcome::kConverged,
                        absl::StrFormat("The step of length %.3g is lost in rounding.", length_));
@@ -177,7 +183,7 @@ void LevenbergMarquardt::Propose() {
 // and the slope has its minimum, within [0.1, 0.5] of the step; a quarter after a failure.
 void LevenbergMarquardt::ResizeRadius(double gain) {
   if (gain >= kGood || (gain > kPoor && !cut_)) {
-    radius_ = cut_ ? 2 * length_ : std::max(radius_, 2 * length_);
+    radius_ = std::max(radius_, 2 * length_);
   } else if (gain <= kPoor) {
     double share = 0.5;
     if (gain == -kInfinity) {

@@ -5,8 +5,10 @@
 // scaling D_j = largest |J_j| so far (More 1978, "The Levenberg-Marquardt algorithm: implementation
 // and theory"), which makes the course invariant to the units of x. So a bound that is active at
 // the solution is found and kept to the bit, and convergence is that of Gauss-Newton in what is
-// free. The gain ratio compares with the decrease of the true value, since for noise that is not
-// Gaussian the value is not |s|^2 / 2.
+// free. No element moves by more than a tenth of the distance of its bounds in one step:
+// Gauss-Newton steps from far away otherwise end on bounds where a model does not respond any more.
+// The gain ratio compares with the decrease of the true value, since for noise that is not Gaussian
+// the value is not |s|^2 / 2.
 #ifndef COSTATE_ENGINE_OPTIMISE_LEVENBERG_MARQUARDT_H_
 #define COSTATE_ENGINE_OPTIMISE_LEVENBERG_MARQUARDT_H_
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "engine/optimise/sampler.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/engine/optimise/nist_problems.h"
@@ -84,7 +85,7 @@ TEST(NistTest, EveryCertifiedSolutionFromBothStarts) {
 // Evaluations with tolerances of 1e-9 on value and step. On the same problems, starts and
 // tolerances SciPy 1.17.1 takes 3760 with least_squares(method="trf", x_scale="jac") and 3297 with
 // method="lm" (MINPACK), which ends elsewhere for BoxBOD; Ceres is asked here.
-TEST(NistTest, TakesNoMoreEvaluationsThanOthers) {
+TEST(NistTest, TakesFewerEvaluationsThanScipy) {
   int64_t ours = 0, theirs = 0, ours_where_theirs = 0, wrong = 0;
   for (const NistProblem& problem : ReadNistProblems()) {
     for (const std::vector<double>& start : problem.starts) {
@@ -164,6 +165,49 @@ TEST(BoundsTest, SolutionsOnBoundsAreFoundToTheBit) {
     }
     std::printf("%s: %ld evaluations\n", bounded.problem.c_str(),
                 static_cast<long>(run.progress.evaluations));
+  }
+}
+
+// Parameters as powers of 10 within wide bounds, from 200 points of a Latin hypercube: how many
+// lead to the certified solution. SciPy 1.17.1 from the same points (least_squares with bounds,
+// x_scale="jac", ftol=1e-9, xtol=1e-9, gtol=1e-8, max_nfev=300): 103, 97 and 91, with 4527, 3635
+// and 3884 evaluations. Steps that may end on far bounds lead there from 71, 26 and 31.
+TEST(BoundsTest, ManyStartsLeadToTheSolution) {
+  struct Many {
+    std::string problem;
+    double lower, upper;
+    int least;
+  };
+  const std::vector<NistProblem> problems = ReadNistProblems();
+  for (const Many& many :
+       {Many{"Misra1a", -5, 4, 95}, {"Rat42", -5, 4, 85}, {"Rat43", -3, 4, 80}}) {
+    const auto problem = std::find_if(problems.begin(), problems.end(),
+                                      [&](const auto& p) { return p.name == many.problem; });
+    const size_t q = problem->certified.size();
+    const Objective objective = [&](const Question& question) {
+      std::vector<double> b;
+      for (const double x : question.point) b.push_back(std::pow(10.0, x));
+      Answer answer = Evaluate(*problem, b);
+      for (size_t i = 0; i < answer.jacobian.size(); ++i) answer.jacobian[i] *= b[i % q] * M_LN10;
+      return answer;
+    };
+    const Box box = {std::vector<double>(q, many.lower), std::vector<double>(q, many.upper)};
+    const std::vector<double> points =
+        SampleUnitCube(Sampler::kLatinHypercube, 200, static_cast<int64_t>(q), 1);
+    int solved = 0;
+    int64_t evaluations = 0;
+    for (size_t i = 0; i < 200; ++i) {
+      std::vector<double> start;
+      for (size_t j = 0; j < q; ++j) {
+        start.push_back(many.lower + (many.upper - many.lower) * points[i * q + j]);
+      }
+      const Course run = RunToEnd(OptimiserOptions{}, box, start, objective);
+      solved += 2 * run.progress.value < 1.0001 * problem->sum_of_squares;
+      evaluations += run.progress.evaluations;
+    }
+    std::printf("%s: %d of 200 starts, %ld evaluations\n", many.problem.c_str(), solved,
+                static_cast<long>(evaluations));
+    EXPECT_GE(solved, many.least) << many.problem;
   }
 }
 
