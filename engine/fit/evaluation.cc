@@ -234,8 +234,12 @@ class Evaluation {
         8.0 * fit_.model->rhs().simd_lanes() *
         (rows * values * (1 + tangents) + static_cast<double>(fit_.model->rhs().num_params()));
     const double fitting = std::floor(kPieceBytes / bytes);
+    // As many checkpoints as fit are fewer, the more trajectories share the budget.
+    const bool fills_budget =
+        fit_.method == GradientMethod::kCheckpointed && fit_.gradient.adjoint.checkpoints == 0;
+    const int64_t of_gradients = fills_budget ? 1 : kGradientBlocks;
     return static_cast<int64_t>(
-        std::min(fitting, static_cast<double>(reverse ? kGradientBlocks : kBlocksTogether)));
+        std::min(fitting, static_cast<double>(reverse ? of_gradients : kBlocksTogether)));
   }
 
   void Add(const ConditionTask& task) {

@@ -85,7 +85,8 @@ std::vector<Answer> AskAll(const Objective& objective, const std::vector<Questio
 
 TEST(EvaluateBatch, BitsDoNotDependOnTheGroup) {
   for (const GradientMethod method :
-       {GradientMethod::kForward, GradientMethod::kBackprop, GradientMethod::kGauss}) {
+       {GradientMethod::kForward, GradientMethod::kBackprop, GradientMethod::kCheckpointed,
+        GradientMethod::kSegmented, GradientMethod::kGauss}) {
     const auto objective = MakeObjective(Several(), By(method));
     ASSERT_NE(objective, nullptr);
     const std::vector<Question> questions = Questions(*objective, 45);
@@ -108,6 +109,41 @@ TEST(EvaluateBatch, BitsDoNotDependOnTheGroup) {
       }
     }
   }
+}
+
+TEST(EvaluateBatch, BitsOfReversibleSchemesDoNotDependOnTheGroup) {
+  FitProblem problem = Several();
+  problem.simulation.method_auto = false;
+  problem.simulation.options.method = Method::kMidpoint;
+  problem.simulation.options.coupling = 0.999;
+  problem.simulation.options.control.kind = StepControl::Kind::kFixed;
+  problem.simulation.options.control.fixed_step = 0.05;
+  const auto objective = MakeObjective(problem, By(GradientMethod::kReversible));
+  ASSERT_NE(objective, nullptr);
+  const std::vector<Question> questions = Questions(*objective, 30);
+  NoWorkers workers;
+  const std::vector<Answer> together = AskAll(*objective, questions, workers);
+  for (size_t i = 0; i < questions.size(); ++i) {
+    ExpectSame(together[i], AskAll(*objective, {questions[i]}, workers)[0], i);
+  }
+}
+
+// Jacobians of all answers are held at once.
+TEST(EvaluateBatch, JacobiansThatDoNotFitAreRefused) {
+  FitProblem problem;
+  problem.simulation = costate::testing::Simulate(
+      costate::testing::CompileText("param w[2000]\nstate y = 1\ny' = -sum(w)*y\n"), 0, 1);
+  problem.data = {testing::MeasuredState("y", std::vector<double>(300'000, 0.5),
+                                         std::vector<double>(300'000, 1.0))};
+  problem.free = {FreeOf("w")};
+  const auto objective = MakeObjective(problem);
+  ASSERT_NE(objective, nullptr);
+  const Question question = {StartOf(*objective), Wanted::kResiduals, {}};
+  const Question* pointer = &question;
+  NoWorkers workers;
+  EXPECT_EQ(
+      objective->Evaluate(absl::MakeConstSpan(&pointer, 1), kNeverStops, workers).status().code(),
+      absl::StatusCode::kResourceExhausted);
 }
 
 // One that fails does not disturb the others in its lanes.
