@@ -291,8 +291,8 @@ TEST(FitTest, StartsThatBlowUpSayWhyAndTheOthersArrive) {
   EXPECT_NEAR(diverged, 12, 2);
 }
 
-TEST(FitTest, SaysWhatAnEpidemicDoesNotTell) {
-  // In early growth only b - k is seen; and of a*b, only the product.
+// Growth at the rate a*b, on either scale.
+TEST(FitTest, SaysThatAProductAloneIsDetermined) {
   FitProblem problem;
   problem.simulation =
       Simulate(CompileText("param a = 2\nparam b = 0.3\nstate y = 1\ny' = a*b*y\n"), 0, 2, 1e-8);
