@@ -72,8 +72,8 @@ class CallRunner final : public JobRunner {
       if (absl::Status ran = work->run(); !ran.ok()) return WithFieldPrefix(field_, ran);
     }
     ClearTiming(&response);
-    RETURN_IF_ERROR(CheckResultFits(task.environment(),
-                                    static_cast<int64_t>(response.ByteSizeLong())));
+    RETURN_IF_ERROR(
+        CheckResultFits(task.environment(), static_cast<int64_t>(response.ByteSizeLong())));
     return StableBytes(response);
   }
 

@@ -174,9 +174,9 @@ class FitRunnerImpl final : public JobRunner {
                                                const PreparedFit& fit,
                                                std::vector<fit::StartResult> starts) {
     const StopSource stop{&task.cancellation()};
-    ASSIGN_OR_RETURN(const fit::FitResult result,
-                     fit::Summarise(*fit.objective, fit.options, std::move(starts), stop,
-                                    task.workers()));
+    ASSIGN_OR_RETURN(
+        const fit::FitResult result,
+        fit::Summarise(*fit.objective, fit.options, std::move(starts), stop, task.workers()));
     v1::FitResult proto;
     FitResultToProto(result, spec.fit(), &proto);
     RETURN_IF_ERROR(

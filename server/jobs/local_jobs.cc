@@ -33,8 +33,7 @@ class LocalJobsImpl final : public LocalJobs {
     const ComputePoolOptions& pool = environment.pool().options();
     WorkerOptions worker = OptionsForLease(options.lease);
     worker.checkpoint_every = options.checkpoint_every;
-    worker.slots =
-        options.workers > 0 ? options.workers : pool.threads - pool.interactive_threads;
+    worker.slots = options.workers > 0 ? options.workers : pool.threads - pool.interactive_threads;
     worker_ = Worker::Start(worker, environment, *store_);
   }
 

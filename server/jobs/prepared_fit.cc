@@ -55,9 +55,9 @@ void Estimate(const v1::FitRequest& request, const Simulation& simulation, Prepa
   const double conditions = static_cast<double>(fit->objective->num_parts());
   const double points = static_cast<double>(NumPoints(request));
   const int64_t columns = effort.residuals ? static_cast<int64_t>(q) : 0;
-  fit->cost_per_start = conditions * effort.evaluations * effort.each *
-                            Engine::EstimateCost(simulation, columns) +
-                        (effort.residuals ? effort.evaluations * points * q * q : 0);
+  fit->cost_per_start =
+      conditions * effort.evaluations * effort.each * Engine::EstimateCost(simulation, columns) +
+      (effort.residuals ? effort.evaluations * points * q * q : 0);
   constexpr double kCopies = 4;  // question, answer, the optimiser's own, tangents of the solve
   const double n = static_cast<double>(simulation.model->ir().num_states());
   fit->bytes_per_start =

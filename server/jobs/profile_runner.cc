@@ -55,8 +55,8 @@ absl::Status CheckBest(const std::vector<double>& best, const fit::Objective& ob
   for (size_t i = 0; i < best.size(); ++i) {
     if (best[i] >= elements[i].lower && best[i] <= elements[i].upper) continue;
     return FieldError(absl::StrCat("best[", i, "]"), absl::StrCat(best[i]),
-                      absl::StrCat(elements[i].lower, " to ", elements[i].upper, ", the bounds of '",
-                                   elements[i].name, "'"));
+                      absl::StrCat(elements[i].lower, " to ", elements[i].upper,
+                                   ", the bounds of '", elements[i].name, "'"));
   }
   return absl::OkStatus();
 }
@@ -115,12 +115,10 @@ class ProfileRunnerImpl final : public JobRunner {
   static absl::StatusOr<Prepared> Prepare(CallContext& call, const v1::JobSpec& spec) {
     const v1::ProfileRequest& request = spec.profile();
     Prepared prepared;
-    ASSIGN_OR_RETURN(prepared.fit,
-                     PrepareFit(call, absl::StrCat(kField, ".fit"), request.fit()));
+    ASSIGN_OR_RETURN(prepared.fit, PrepareFit(call, absl::StrCat(kField, ".fit"), request.fit()));
     prepared.options = ProfileOptionsFromProto(request);
     const fit::Objective& objective = *prepared.fit.objective;
-    RETURN_IF_ERROR(
-        WithFieldPrefix(kField, CheckBest(ValuesFromProto(request.best()), objective)));
+    RETURN_IF_ERROR(WithFieldPrefix(kField, CheckBest(ValuesFromProto(request.best()), objective)));
     absl::StatusOr<std::vector<int64_t>> elements = Elements(request, objective);
     if (!elements.ok()) return WithFieldPrefix(kField, elements.status());
     prepared.elements = *std::move(elements);

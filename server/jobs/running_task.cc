@@ -34,9 +34,9 @@ bool IsPassing(const absl::Status& status) {
 
 }  // namespace
 
-RunningTask::RunningTask(const WorkerOptions& options, std::string worker,
-                         Environment& environment, JobStore& store, JobProgresses& progresses,
-                         Claim claim, absl::Duration claimed_at)
+RunningTask::RunningTask(const WorkerOptions& options, std::string worker, Environment& environment,
+                         JobStore& store, JobProgresses& progresses, Claim claim,
+                         absl::Duration claimed_at)
     : options_(options),
       worker_(std::move(worker)),
       environment_(environment),
@@ -89,8 +89,7 @@ absl::Status RunningTask::TakeMemory(int64_t bytes) {
       return absl::OkStatus();
     }
     if (!WaitToRetry(hold.status())) {
-      return cancellation_.cancelled() ? CancellationStatus(cancellation_.reason())
-                                       : hold.status();
+      return cancellation_.cancelled() ? CancellationStatus(cancellation_.reason()) : hold.status();
     }
   }
 }
@@ -167,10 +166,9 @@ NewEvent RunningTask::EventOf(v1::FitProgress progress) {
 std::vector<NewEvent> RunningTask::TakeEvents() {
   std::vector<NewEvent> events;
   for (v1::FitProgress& progress : ended_) events.push_back(EventOf(std::move(progress)));
-  const auto best =
-      std::min_element(newest_.begin(), newest_.end(), [](const auto& a, const auto& b) {
-        return a.second.objective() < b.second.objective();
-      });
+  const auto best = std::min_element(
+      newest_.begin(), newest_.end(),
+      [](const auto& a, const auto& b) { return a.second.objective() < b.second.objective(); });
   if (best != newest_.end()) events.push_back(EventOf(best->second));
   ended_.clear();
   newest_.clear();
@@ -182,9 +180,8 @@ std::vector<NewEvent> RunningTask::TakeEvents() {
 void RunningTask::StartDeadline() {
   if (claim_.deadline == absl::InfiniteFuture()) return;
   const auto left = absl::ToChronoNanoseconds(claim_.deadline - absl::Now());
-  timer_ = environment_.timer().Schedule(
-      std::chrono::steady_clock::now() + left,
-      [this] { Stop(Cancellation::Reason::kDeadlineExceeded); });
+  timer_ = environment_.timer().Schedule(std::chrono::steady_clock::now() + left,
+                                         [this] { Stop(Cancellation::Reason::kDeadlineExceeded); });
 }
 
 void RunningTask::Restore() {
@@ -221,7 +218,7 @@ absl::StatusOr<std::string> RunningTask::RunOnce(JobRunner& runner, const v1::Jo
 absl::StatusOr<std::string> RunningTask::RunToEnd() {
   v1::JobSpec spec;
   if (!spec.ParseFromString(claim_.spec)) return absl::DataLossError("the spec is damaged");
-  JobRunner* runner = jobs::RunnerOf(spec);
+  JobRunner* runner = options_.runner_of(spec);
   if (runner == nullptr) {
     return absl::UnimplementedError("this server does not know the kind of job");
   }

@@ -140,11 +140,11 @@ bool PoolWorker::ThreadIsFree() const {
 int PoolWorker::ClaimSome(int count) {
   const std::lock_guard<std::mutex> claiming(claiming_);
   const absl::Duration asked_at = BootTime();
-  absl::StatusOr<std::vector<jobs::Claim>> claims =
-      store_.ClaimTasks(name_, count, options_.lease);
+  absl::StatusOr<std::vector<jobs::Claim>> claims = store_.ClaimTasks(name_, count, options_.lease);
   if (!claims.ok()) {
-    environment_.log().Write(LogLevel::kWarning, "job_claim_failed",
-                             {{"worker", name_}, {"detail", std::string(claims.status().message())}});
+    environment_.log().Write(
+        LogLevel::kWarning, "job_claim_failed",
+        {{"worker", name_}, {"detail", std::string(claims.status().message())}});
     return -1;
   }
   const int claimed = static_cast<int>(claims->size());

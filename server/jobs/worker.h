@@ -5,11 +5,13 @@
 #ifndef COSTATE_SERVER_JOBS_WORKER_H_
 #define COSTATE_SERVER_JOBS_WORKER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/time/time.h"
 #include "server/jobs/job_store.h"
+#include "server/jobs/runner.h"
 
 namespace costate {
 class Environment;
@@ -24,6 +26,7 @@ struct WorkerOptions {
   absl::Duration lease_margin = absl::Seconds(3);  // the worker stops this long before the end
   absl::Duration checkpoint_every = absl::Seconds(5);
   absl::Duration reap_every = absl::Seconds(5);
+  std::function<JobRunner*(const v1::JobSpec&)> runner_of = RunnerOf;
 };
 
 // With everything that follows from the length of a lease: renewed thrice, a tenth as margin.
