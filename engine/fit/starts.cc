@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,7 +22,7 @@ namespace {
 constexpr int64_t kStateVersion = 1;
 // Answers of a round that are held at once: their Jacobians can be large.
 constexpr int64_t kMaxAnswerBytes = int64_t{256} << 20;
-constexpr int64_t kFirstQuestions = 64;  // before the size of an answer is known
+constexpr size_t kFirstQuestions = 64;  // before the size of an answer is known
 
 std::vector<double> GivenStart(const Objective& objective) {
   std::vector<double> natural;
@@ -47,6 +48,7 @@ double WindowWidth(const FreeElement& element, double start) {
 double DrawCoordinate(const FreeElement& element, double lower, double upper, double start,
                       double u) {
   if (lower == upper) return lower;
+  if (element.nuisance) return start;
   double drawn = 0;
   if (element.scale == Scale::kLogit) {
     const double inside = 0.001 + 0.998 * u;
@@ -147,7 +149,13 @@ class StartRange final : public Starts {
     }
     for (size_t from = 0; from < active.size();) {
       const size_t size = std::min(active.size() - from, QuestionsAtOnce());
-      RETURN_IF_ERROR(AdvanceSome(absl::MakeConstSpan(active).subspan(from, size), stop, workers));
+      const absl::Status status =
+          AdvanceSome(absl::MakeConstSpan(active).subspan(from, size), stop, workers);
+      if (absl::IsResourceExhausted(status) && size > 1) {
+        most_questions_ = size / 2;  // nobody was told
+        continue;
+      }
+      RETURN_IF_ERROR(status);
       from += size;
     }
     return absl::OkStatus();
@@ -218,8 +226,9 @@ class StartRange final : public Starts {
   }
 
   size_t QuestionsAtOnce() const {
-    if (answer_bytes_ < 0) return kFirstQuestions;
-    return std::max<int64_t>(1, kMaxAnswerBytes / std::max<int64_t>(1, answer_bytes_));
+    if (answer_bytes_ < 0) return std::min(most_questions_, kFirstQuestions);
+    const int64_t fitting = kMaxAnswerBytes / std::max<int64_t>(1, answer_bytes_);
+    return std::max<int64_t>(1, std::min<int64_t>(most_questions_, fitting));
   }
 
   absl::Status AdvanceSome(absl::Span<const size_t> some, const StopSource& stop,
@@ -244,6 +253,7 @@ class StartRange final : public Starts {
   std::vector<std::vector<double>> points_;                       // [count], natural starts
   std::vector<std::string> failures_;  // [count], why the last evaluation that failed did
   int64_t answer_bytes_ = -1;          // the largest seen
+  size_t most_questions_ = std::numeric_limits<int64_t>::max();  // that there was memory for
 };
 
 absl::StatusOr<std::unique_ptr<StartRange>> MakeRange(std::shared_ptr<const Objective> objective,

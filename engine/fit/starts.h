@@ -15,8 +15,9 @@ namespace costate::fit {
 // element:
 //   linear, log, log10   evenly between the bounds of the search coordinate
 //   logit                evenly between the natural bounds, a thousandth of them away
-// Where a bound is infinite, it is replaced by start - w or start + w, with w a decade on the
-// scales log and log10, and max(1, |start|) on the linear one.
+// Estimated sigmas, scales and offsets begin at their start everywhere: it comes from the data, and
+// their bounds are far. Where a bound is infinite, it is replaced by start - w or start + w, with w
+// a decade on the scales log and log10, and max(1, |start|) on the linear one.
 std::vector<double> DrawStarts(const Objective& objective, const FitOptions& options);
 
 // The seed of one start's optimiser: the finaliser of SplitMix64 (Steele, Lea, Flood 2014) over

@@ -51,6 +51,7 @@ class FakeObjective final : public Objective {
   int64_t num_parts() const override { return parts_; }
   const Resolution& resolution() const override { return resolution_; }
   Resolution& mutable_resolution() { return resolution_; }
+  void set_memory_for(int64_t questions) { memory_for_ = questions; }
 
   std::vector<double> ToSearch(absl::Span<const double> natural) const override {
     std::vector<double> x;
@@ -91,6 +92,9 @@ class FakeObjective final : public Objective {
       Workers&) const override {
     if (stop.cancellation != nullptr && stop.cancellation->cancelled()) {
       return absl::CancelledError("cancelled");
+    }
+    if (static_cast<int64_t>(questions.size()) > memory_for_) {
+      return absl::ResourceExhaustedError("too many questions");
     }
     std::vector<optimise::Answer> answers;
     for (const optimise::Question* question : questions) answers.push_back(Answer(*question));
@@ -178,6 +182,7 @@ class FakeObjective final : public Objective {
   const std::vector<FreeElement> elements_;
   const Model model_;
   const int64_t parts_;
+  int64_t memory_for_ = std::numeric_limits<int64_t>::max();
   optimise::Box box_;
   Resolution resolution_;
   mutable std::mutex mutex_;
