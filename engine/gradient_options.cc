@@ -1,6 +1,5 @@
 #include "engine/gradient_options.h"
 
-#include <algorithm>
 #include <cmath>
 #include <string_view>
 
@@ -9,6 +8,7 @@
 #include "engine/base/field_error.h"
 #include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/solvers/stepper.h"
 #include "engine/step_probe.h"
 
@@ -40,8 +40,7 @@ GradientMethod ChooseReverse(const GradientOptions& gradient, const BoundSimulat
                              const SolveOptions& options, const StepForecast& forecast,
                              const std::string& why, std::string* reason) {
   const double bytes = RecordingBytes(bound, options, forecast.steps);
-  const double budget =
-      static_cast<double>(std::min(gradient.adjoint.memory_budget, limits::kMaxRecordingBytes));
+  const double budget = static_cast<double>(RecordingBudget(gradient.adjoint));
   const std::string stiff = StiffText(forecast, options);
   if (bytes <= budget) {
     *reason = absl::StrCat("backprop: ", why, stiff);

@@ -9,6 +9,7 @@
 #include "engine/difference_pass.h"
 #include "engine/gradients/growth.h"
 #include "engine/gradients/random_signs.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/gradients/stop_check.h"
 #include "engine/shifted_solve.h"
 #include "engine/tangent_pass.h"
@@ -338,9 +339,8 @@ absl::Status GradientChecks::CompareDifferences(const std::vector<double>& gradi
 absl::Status GradientChecks::MeasureGrowth(const std::vector<double>& grid) {
   if (grid.size() < 2 || GetMethodInfo(options_.scheme()).carried > 1) return absl::OkStatus();
   const int64_t room =
-      input_.adjoint == nullptr ? limits::kMaxRecordingBytes : input_.adjoint->memory_budget;
-  Recorder recorder(options_.scheme(), problem_.field->num_states(),
-                    std::min(room, limits::kMaxRecordingBytes));
+      RecordingBudget(input_.adjoint == nullptr ? AdjointOptions() : *input_.adjoint);
+  Recorder recorder(options_.scheme(), problem_.field->num_states(), room);
   ShiftedSolve solve(*checked_.input, OnGrid(options_, grid));
   const absl::StatusOr<PassPrimal> recorded = solve.At({}, {&recorder});
   if (absl::IsResourceExhausted(recorded.status())) return absl::OkStatus();  // not computed

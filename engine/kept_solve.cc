@@ -22,6 +22,7 @@
 #include "engine/differentiate.h"
 #include "engine/gradient_options.h"
 #include "engine/gradient_pass.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/map_rows.h"
 #include "engine/prepare_loss.h"
 #include "engine/resolve_options.h"
@@ -212,7 +213,7 @@ absl::Status KeptPasses::SolveAll() {
   kept_.resize(batch);
   // Backprop stores what it has to; the others make do with what they are given.
   const bool shares = facts_.method != GradientMethod::kBackprop;
-  int64_t left = std::min(gradient_.adjoint.memory_budget, limits::kMaxRecordingBytes);
+  int64_t left = RecordingBudget(gradient_.adjoint);
   for (int64_t b = 0; b < batch; ++b) {
     Kept& one = kept_[b];
     const int64_t share = shares ? left / (batch - b) : left;

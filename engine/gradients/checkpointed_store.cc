@@ -14,12 +14,12 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 #include "engine/gradients/checkpoint_schedule.h"
 #include "engine/gradients/checkpoint_storage.h"
 #include "engine/gradients/counted_vector.h"
 #include "engine/gradients/known_steps.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/gradients/step_store.h"
 
 namespace costate {
@@ -347,8 +347,8 @@ absl::StatusOr<std::unique_ptr<StepStore>> MakeCheckpointedStore(const AdjointIn
   const int64_t disk_states =
       input.adjoint.scratch_directory.empty() ? 0 : input.adjoint.max_disk_bytes / state_bytes;
   return std::make_unique<CheckpointedStore>(
-      input, KnownNumberOfSteps(input.problem, input.options),
-      std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes), state_bytes, disk_states);
+      input, KnownNumberOfSteps(input.problem, input.options), RecordingBudget(input.adjoint),
+      state_bytes, disk_states);
 }
 
 }  // namespace costate

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/gradients/stop_check.h"
 
 namespace costate {
@@ -153,9 +154,7 @@ void DenseAdjoint::AddStats(AdjointStats* stats) const {
   stats->peak_stored_bytes = std::max(stats->peak_stored_bytes, states_->bytes());
 }
 
-int64_t MemoryBudget(const AdjointInput& input) {
-  return std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes);
-}
+int64_t MemoryBudget(const AdjointInput& input) { return RecordingBudget(input.adjoint); }
 
 absl::StatusOr<std::unique_ptr<DenseStates>> MakeForwardStates(const AdjointInput& input,
                                                                int64_t max_bytes) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/base/status_macros.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/gradients/saved_rows.h"
 #include "engine/gradients/step_store.h"
 #include "engine/gradients/step_walker.h"
@@ -264,8 +265,7 @@ class EnsembleAdjointImpl : public EnsembleAdjoint {
 
   absl::Status MakeStores(GradientMethod method) {
     const int64_t count = input_.problem.num_trajectories;
-    share_.memory_budget =
-        std::min(input_.adjoint.memory_budget, limits::kMaxRecordingBytes) / count;
+    share_.memory_budget = RecordingBudget(input_.adjoint) / count;
     share_.max_disk_bytes = input_.adjoint.max_disk_bytes / count;
     SharedByStores shared;
     problems_.reserve(count);  // stores refer to them

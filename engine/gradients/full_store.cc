@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "engine/base/limits.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/gradients/step_store.h"
 
 namespace costate {
@@ -12,7 +12,7 @@ class FullStore : public StepStore {
   explicit FullStore(const AdjointInput& input)
       : StepStore(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
         recorder_(input.options.scheme(), input.problem.field->num_states(),
-                  std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes)) {}
+                  RecordingBudget(input.adjoint)) {}
 
   absl::Status Begin(double t0, const double* y0) override { return recorder_.Begin(t0, y0); }
   absl::Status Accept(const StepRecord& step, const double* y_new,

@@ -17,11 +17,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 #include "engine/gradients/chunked_rows.h"
 #include "engine/gradients/counted_vector.h"
 #include "engine/gradients/known_steps.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/gradients/spectral_radius.h"
 #include "engine/gradients/step_store.h"
 
@@ -139,7 +139,7 @@ class ReversibleStore : public StepStore {
         carried_(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
         stage_values_(GetMethodInfo(input.options.scheme()).stages *
                       input.problem.field->num_states()),
-        budget_(std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes)),
+        budget_(RecordingBudget(input.adjoint)),
         asked_(input.adjoint.checkpoint_every),
         parasitic_(ParasiticLog(input.options.scheme())),
         states_(carried_) {

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "engine/base/limits.h"
 #include "engine/base/status_macros.h"
 #include "engine/gradients/checkpoint_storage.h"
 #include "engine/gradients/counted_vector.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/gradients/step_store.h"
 #include "engine/gradients/stop_check.h"
 
@@ -57,7 +57,7 @@ class SegmentedStore : public StepStore {
         n_(CarriedSize(input.options.scheme(), input.problem.field->num_states())),
         stage_values_(GetMethodInfo(input.options.scheme()).stages *
                       input.problem.field->num_states()),
-        budget_(std::min(input.adjoint.memory_budget, limits::kMaxRecordingBytes)),
+        budget_(RecordingBudget(input.adjoint)),
         segments_(input.adjoint.segments > 0 ? input.adjoint.segments : kDefaultSegments),
         cuts_(input.problem.t0[0], input.problem.t1[0], segments_),
         storage_(n_, "", 0) {

@@ -7,6 +7,7 @@
 #include "engine/base/limits.h"
 #include "engine/gradient_options.h"
 #include "engine/gradients/loss.h"
+#include "engine/gradients/recording_budget.h"
 #include "engine/solvers/stepper.h"
 #include "engine/tensor_index.h"
 
@@ -93,8 +94,7 @@ double TangentBytes(const Sizes& sizes, double rows, double directions) {
 // Of the steps that a reverse pass stores.
 double RecordingBytes(const Sizes& sizes, const AdjointOptions& adjoint) {
   const double steps = kDouble * sizes.steps * (1 + sizes.states * (1 + sizes.stages));
-  return std::min({steps, static_cast<double>(limits::kMaxRecordingBytes),
-                   static_cast<double>(adjoint.memory_budget)});
+  return std::min(steps, static_cast<double>(RecordingBudget(adjoint)));
 }
 
 // One pass of a method, or of the more costly one where that is not certain.
