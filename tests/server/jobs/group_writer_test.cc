@@ -141,7 +141,7 @@ TEST_F(GroupWriterTest, ATransactionHasOneInstant) {
 TEST_F(GroupWriterTest, WhatWasAskedForIsDoneBeforeTheEnd) {
   std::vector<std::future<absl::Status>> done;
   for (int i = 0; i < 20; ++i)
-    done.push_back(std::async(std::launch::async, [&] { return Insert(i); }));
+    done.push_back(std::async(std::launch::async, [this, i] { return Insert(i); }));
   for (auto& status : done) EXPECT_TRUE(status.get().ok());
   EXPECT_EQ(*Count(), 20);
   writer_ = nullptr;

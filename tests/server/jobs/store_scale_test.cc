@@ -27,8 +27,7 @@ using testing::SizeIs;
 
 constexpr absl::Duration kLease = absl::Seconds(30);
 
-// ---- plans
-// ---------------------------------------------------------------------------------------
+// ---- plans ----
 
 class QueryPlans : public testing::Test {
  protected:
@@ -132,8 +131,7 @@ TEST_F(QueryPlans, AScanIsSeen) {
               HasSubstr("TEMP B-TREE"));
 }
 
-// ---- numbers
-// -------------------------------------------------------------------------------------
+// ---- numbers ----
 
 TEST(StoreScale, AHundredThousandJobs) {
   constexpr int64_t kJobs = 100'000;
