@@ -49,6 +49,29 @@ inline Pack<W> Fma(Pack<W> a, Pack<W> b, Pack<W> c) {
   return c;
 }
 
+// The first `count` of a pack, 0 to W: loads give zero beyond them, stores leave what is there, and
+// sums keep c.
+template <int W>
+inline Pack<W> LoadFirst(const double* p, int64_t count) {
+  Pack<W> r;
+  for (int i = 0; i < W; ++i) r.v[i] = i < count ? p[i] : 0;
+  return r;
+}
+template <int W>
+inline void StoreFirst(Pack<W> a, double* p, int64_t count) {
+  for (int i = 0; i < W && i < count; ++i) p[i] = a.v[i];
+}
+template <int W>
+inline Pack<W> AddFirst(Pack<W> a, Pack<W> c, int64_t count) {
+  for (int i = 0; i < W && i < count; ++i) c.v[i] += a.v[i];
+  return c;
+}
+template <int W>
+inline Pack<W> FmaFirst(Pack<W> a, Pack<W> b, Pack<W> c, int64_t count) {
+  for (int i = 0; i < W && i < count; ++i) c.v[i] = __builtin_fma(a.v[i], b.v[i], c.v[i]);
+  return c;
+}
+
 #if defined(__AVX2__) && defined(__FMA__)
 template <>
 struct Pack<2> {
@@ -93,6 +116,24 @@ struct Pack<8> {
 inline Pack<8> Add(Pack<8> a, Pack<8> b) { return {_mm512_add_pd(a.v, b.v)}; }
 inline Pack<8> Mul(Pack<8> a, Pack<8> b) { return {_mm512_mul_pd(a.v, b.v)}; }
 inline Pack<8> Fma(Pack<8> a, Pack<8> b, Pack<8> c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
+
+inline __mmask8 FirstLanes(int64_t count) { return static_cast<__mmask8>((1u << count) - 1); }
+template <>
+inline Pack<8> LoadFirst<8>(const double* p, int64_t count) {
+  return {_mm512_maskz_loadu_pd(FirstLanes(count), p)};
+}
+template <>
+inline void StoreFirst<8>(Pack<8> a, double* p, int64_t count) {
+  _mm512_mask_storeu_pd(p, FirstLanes(count), a.v);
+}
+template <>
+inline Pack<8> AddFirst<8>(Pack<8> a, Pack<8> c, int64_t count) {
+  return {_mm512_mask_add_pd(c.v, FirstLanes(count), c.v, a.v)};
+}
+template <>
+inline Pack<8> FmaFirst<8>(Pack<8> a, Pack<8> b, Pack<8> c, int64_t count) {
+  return {_mm512_mask3_fmadd_pd(a.v, b.v, c.v, FirstLanes(count))};
+}
 #else
 inline Pack<8> Add(Pack<8> x, Pack<8> y) {
   return {_mm256_add_pd(x.a, y.a), _mm256_add_pd(x.b, y.b)};
@@ -103,7 +144,91 @@ inline Pack<8> Mul(Pack<8> x, Pack<8> y) {
 inline Pack<8> Fma(Pack<8> x, Pack<8> y, Pack<8> z) {
   return {_mm256_fmadd_pd(x.a, y.a, z.a), _mm256_fmadd_pd(x.b, y.b, z.b)};
 }
+
+// Of four lanes from `first` on, those below `count`.
+inline __m256i LanesBelow(int64_t count, int64_t first) {
+  return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count - first), _mm256_setr_epi64x(0, 1, 2, 3));
+}
+template <>
+inline Pack<8> LoadFirst<8>(const double* p, int64_t count) {
+  return {_mm256_maskload_pd(p, LanesBelow(count, 0)),
+          _mm256_maskload_pd(p + 4, LanesBelow(count, 4))};
+}
+template <>
+inline void StoreFirst<8>(Pack<8> x, double* p, int64_t count) {
+  _mm256_maskstore_pd(p, LanesBelow(count, 0), x.a);
+  _mm256_maskstore_pd(p + 4, LanesBelow(count, 4), x.b);
+}
+inline Pack<8> TakeFirst(Pack<8> x, Pack<8> z, int64_t count) {
+  return {_mm256_blendv_pd(z.a, x.a, _mm256_castsi256_pd(LanesBelow(count, 0))),
+          _mm256_blendv_pd(z.b, x.b, _mm256_castsi256_pd(LanesBelow(count, 4)))};
+}
+template <>
+inline Pack<8> AddFirst<8>(Pack<8> x, Pack<8> z, int64_t count) {
+  return TakeFirst(Add(z, x), z, count);
+}
+template <>
+inline Pack<8> FmaFirst<8>(Pack<8> x, Pack<8> y, Pack<8> z, int64_t count) {
+  return TakeFirst(Fma(x, y, z), z, count);
+}
 #endif
+#endif
+
+#if defined(__AVX512F__)
+// Eight dense rows of K terms, turned: pack k holds term k of each row.
+template <int K>
+struct EightRows {
+  Pack<8> term[K];
+
+  static EightRows Load(const double* a) {
+    EightRows r;
+    for (int k = 0; k < K; ++k) r.term[k] = Pack<8>::Load(a + 8 * k);
+    return r.Turned();
+  }
+  // The first `count` rows; zeros for the others.
+  static EightRows LoadFirst(const double* a, int64_t count) {
+    EightRows r;
+    for (int k = 0; k < K; ++k) {
+      const int64_t left = count * K - 8 * k;
+      r.term[k] = avx512::LoadFirst<8>(a + 8 * k, left < 0 ? 0 : left > 8 ? 8 : left);
+    }
+    return r.Turned();
+  }
+
+ private:
+  // Term k of row r is element K r + k; the packs are taken in one after the other. Lane r of the
+  // result of taking pack j in: lane r - 8 of that pack, or of what was taken in before.
+  struct Lanes {
+    alignas(64) int64_t from[K][K][8];  // [term][pack]
+  };
+  static constexpr Lanes MakeLanes() {
+    Lanes lanes{};
+    for (int k = 0; k < K; ++k) {
+      for (int j = 1; j < K; ++j) {
+        for (int r = 0; r < 8; ++r) {
+          const int pack = (K * r + k) / 8, place = (K * r + k) % 8;
+          lanes.from[k][j][r] = pack == j ? 8 + place : j > 1 ? r : pack == 0 ? place : 0;
+        }
+      }
+    }
+    return lanes;
+  }
+  static constexpr Lanes kLanes = MakeLanes();
+
+  EightRows Turned() const {
+    EightRows turned;
+#pragma GCC unroll 4
+    for (int k = 0; k < K; ++k) {
+      __m512d column = term[0].v;
+#pragma GCC unroll 4
+      for (int j = 1; j < K; ++j) {
+        column = _mm512_permutex2var_pd(column, _mm512_load_si512(kLanes.from[k][j]), term[j].v);
+      }
+      turned.term[k].v = column;
+    }
+    return turned;
+  }
+};
 #endif
 
 // ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7))

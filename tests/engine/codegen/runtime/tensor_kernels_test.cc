@@ -63,9 +63,9 @@ TEST(TensorKernels, EveryInstructionSetGivesTheSameBits) {
   const InstructionSet host = DetectHost().value().instruction_set;
   for (const InstructionSet set : {InstructionSet::kAvx2, InstructionSet::kAvx512}) {
     if (set > host) continue;
-    for (const int64_t m : {1, 3, 8, 21}) {
+    for (const int64_t m : {1, 2, 3, 4, 8, 10, 21}) {
       for (const int64_t n : {1, 2, 8, 13}) {
-        for (const int64_t k : {1, 2, 7, 8, 9, 29}) {
+        for (const int64_t k : {1, 2, 3, 4, 7, 8, 9, 10, 29}) {
           EXPECT_EQ(RunAll(TensorKernelsFor(set), m, n, k),
                     RunAll(TensorKernelsFor(InstructionSet::kPortable), m, n, k))
               << m << " x " << n << " x " << k;
