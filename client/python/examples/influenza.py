@@ -183,7 +183,7 @@ def main():
     print(
         "Next: change the model text or the data at the head of\n"
         f"  {pathlib.Path(__file__).resolve()}\n"
-        "or try ensemble.py and neural_ode.py beside it, or in a notebook:\n"
+        "or try durable_fit.py and neural_ode.py beside it, or in a notebook:\n"
         "  import costate; client = costate.local()"
     )
 
