@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace costate::jobs {
 
@@ -22,6 +23,11 @@ v1::FitSummary JobProgress::Update(int64_t task, const v1::FitSummary& summary) 
 bool JobProgress::empty() const {
   const std::lock_guard<std::mutex> lock(mutex_);
   return by_task_.empty();
+}
+
+bool JobProgress::TakeEnd() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return !std::exchange(end_taken_, true);
 }
 
 std::shared_ptr<JobProgress> JobProgresses::Of(const std::string& job) {

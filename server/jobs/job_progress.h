@@ -1,4 +1,5 @@
-// The counts of a fit over all its tasks, as far as this process knows them.
+// What the tasks of one job that run here share: the counts of a fit over all of them, as far as
+// this process knows, and who says that the job has ended.
 #ifndef COSTATE_SERVER_JOBS_JOB_PROGRESS_H_
 #define COSTATE_SERVER_JOBS_JOB_PROGRESS_H_
 
@@ -18,10 +19,13 @@ class JobProgress {
   // Replaces what the task said before; returns the sum over all tasks.
   v1::FitSummary Update(int64_t task, const v1::FitSummary& summary);
   bool empty() const;
+  // True for the first who asks: of tasks that end together, one counts the end of their job.
+  bool TakeEnd();
 
  private:
   mutable std::mutex mutex_;
   std::map<int64_t, v1::FitSummary> by_task_;
+  bool end_taken_ = false;
 };
 
 // One for each job that has tasks running here, as long as it has.

@@ -72,6 +72,7 @@ class RunningTask final : public TaskContext {
   void Settle(absl::StatusOr<std::string> result);
   TaskEnd EndOf(absl::StatusOr<std::string> result);
   void Complete(TaskEnd end);
+  void RecordJobEnd();  // in the metrics, if the job ended with this task
   void Release();
   absl::Status Store(const std::string& state);
   absl::Status FlushProgress();

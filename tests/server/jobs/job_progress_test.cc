@@ -22,6 +22,12 @@ TEST(JobProgress, SumsTheNewestOfEveryTask) {
               Partially("starts: 10 starts_done: 2 iterations: 13"));
 }
 
+TEST(JobProgress, GivesTheEndToOne) {
+  JobProgress progress;
+  EXPECT_TRUE(progress.TakeEnd());
+  EXPECT_FALSE(progress.TakeEnd());
+}
+
 TEST(JobProgresses, AreSharedByTheTasksOfAJob) {
   JobProgresses progresses;
   auto first = progresses.Of("a");
