@@ -217,6 +217,76 @@ TEST_F(BusyPool, RefusesPastTheBytes) {
 }
 
 // A task that goes on in the other class holds its bytes once, whichever of the two is asked.
+TEST(ComputePool, AYieldingTaskLetsOthersOfItsClassGoFirst) {
+  ComputePool pool(Options(2, 1));
+  std::promise<void> running, queued;
+  std::atomic<bool> other_ran{false}, seen{false};
+  std::promise<void> ended;
+  ComputePool::Task task;
+  task.task_class = TaskClass::kBatch;
+  task.run = [&](ComputePool::Slot& slot) {
+    slot.Yield(absl::InfiniteDuration());  // nobody waits: at once
+    running.set_value();
+    queued.get_future().wait();
+    slot.Yield(absl::InfiniteDuration());
+    seen = other_ran.load();
+    ended.set_value();
+  };
+  ASSERT_TRUE(pool.Submit(std::move(task)).ok());
+  running.get_future().wait();
+  ComputePool::Task other;
+  other.task_class = TaskClass::kBatch;
+  other.run = [&](ComputePool::Slot&) { other_ran = true; };
+  ASSERT_TRUE(pool.Submit(std::move(other)).ok());
+  queued.set_value();
+  ended.get_future().wait();
+  EXPECT_TRUE(seen);
+}
+
+TEST(ComputePool, AYieldingTaskIsPatientOnlySoLong) {
+  ComputePool pool(Options(2, 1));
+  Gate gate;
+  std::promise<void> running, queued, ended;
+  ComputePool::Task task;
+  task.task_class = TaskClass::kBatch;
+  task.run = [&](ComputePool::Slot& slot) {
+    running.set_value();
+    queued.get_future().wait();
+    slot.Yield(absl::Milliseconds(20));
+    ended.set_value();
+  };
+  ASSERT_TRUE(pool.Submit(std::move(task)).ok());
+  running.get_future().wait();
+  ASSERT_TRUE(pool.Submit(gate.Task(TaskClass::kBatch)).ok());
+  queued.set_value();
+  ended.get_future().wait();  // though the other runs on
+  EXPECT_EQ(gate.started(), 1);
+  gate.Open();
+}
+
+// A task without a cost that takes long says nothing about others.
+TEST(ComputePool, LearnsNothingFromTasksWithoutACost) {
+  ComputePool pool(Options(2, 1));
+  Gate gate;
+  for (int i = 0; i < 20; ++i) {
+    std::promise<void> done;
+    ComputePool::Task task;
+    task.task_class = TaskClass::kBatch;
+    task.run = [&](ComputePool::Slot&) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      done.set_value();
+    };
+    ASSERT_TRUE(pool.Submit(std::move(task)).ok());
+    done.get_future().wait();
+  }
+  ASSERT_TRUE(pool.Submit(gate.Task(TaskClass::kBatch)).ok());
+  gate.AwaitStarted(1);
+  ASSERT_TRUE(pool.Submit(gate.Task(TaskClass::kBatch, 1e9)).ok());
+  // By the prior, 1e9 units take 0.1 s.
+  EXPECT_LT(pool.ExpectedWait(TaskClass::kBatch), absl::Milliseconds(200));
+  gate.Open();
+}
+
 TEST(ComputePool, CountsTheBytesOfAMovedTaskOnce) {
   ComputePoolOptions options = Options(2, 1);
   options.max_bytes = 1000;

@@ -66,7 +66,8 @@ class Costated {
     close(file);
     unlink(pattern);
     more.insert(more.end(), {"--address=127.0.0.1:0",
-                             "--cache-directory=", std::string("--port-file=") + pattern});
+                             "--cache-directory=", "--data-directory=none",
+                             std::string("--port-file=") + pattern});
     auto server = std::make_unique<Costated>(more);
     for (int i = 0; i < 6000 && server->port_ == 0; ++i) {
       std::ifstream(pattern) >> server->port_;

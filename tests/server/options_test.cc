@@ -45,7 +45,13 @@ TEST(ParseCommandLine, TakesBothForms) {
                                              "--max-keep-time=10m",
                                              "--max-kept-bytes=0",
                                              "--metrics-address=127.0.0.1:0",
-                                             "--allow-remote-metrics"})
+                                             "--allow-remote-metrics",
+                                             "--data-directory=/d",
+                                             "--job-workers=0",
+                                             "--job-retention=48h",
+                                             "--max-queued-jobs=5",
+                                             "--job-lease=2s",
+                                             "--job-checkpoint=0s"})
                                .value();
   EXPECT_EQ(line.server.address, "[::1]:0");
   EXPECT_EQ(line.server.environment.pool.threads, 8);
@@ -64,6 +70,13 @@ TEST(ParseCommandLine, TakesBothForms) {
   EXPECT_EQ(line.server.environment.max_disk_bytes, 9000000);
   EXPECT_EQ(line.server.environment.max_keep_time, absl::Minutes(10));
   EXPECT_EQ(line.server.environment.max_kept_bytes, 0);
+  EXPECT_EQ(line.server.jobs.directory, "/d");
+  EXPECT_FALSE(line.server.jobs_directory_is_default);
+  EXPECT_EQ(line.server.jobs.workers, 0);
+  EXPECT_EQ(line.server.jobs.retention, absl::Hours(48));
+  EXPECT_EQ(line.server.jobs.max_queued_jobs, 5);
+  EXPECT_EQ(line.server.jobs.lease, absl::Seconds(2));
+  EXPECT_EQ(line.server.jobs.checkpoint_every, absl::ZeroDuration());
 }
 
 TEST(ParseCommandLine, NamesTheFlagAtFault) {
@@ -77,6 +90,10 @@ TEST(ParseCommandLine, NamesTheFlagAtFault) {
       {{"--max-deadline=-1s"}, "--max-deadline"},
       {{"--max-deadline=inf"}, "--max-deadline"},
       {{"--max-keep-time=0s"}, "--max-keep-time"},
+      {{"--job-workers=-1"}, "--job-workers"},
+      {{"--job-lease=50ms"}, "--job-lease: got \"50ms\", expected a duration from 100ms to 1h"},
+      {{"--job-retention=0s"}, "--job-retention"},
+      {{"--max-queued-jobs=0"}, "--max-queued-jobs"},
       {{"--max-keep-time=25h"}, "at most 24h"},
       {{"--max-kept-bytes=-1"}, "--max-kept-bytes"},
       {{"--drain-grace=soon"}, "a duration such as"},
@@ -96,6 +113,22 @@ TEST(HelpText, NamesEveryFlag) {
   for (const char* flag :
        {"--address", "--tls-client-ca", "--health-check", "--memory-budget", "--exit-with-stdin"}) {
     EXPECT_THAT(HelpText(), HasSubstr(flag));
+  }
+}
+
+TEST(DataDirectory, IsTheUsersUnlessSaidOtherwise) {
+  setenv("XDG_STATE_HOME", "/state", 1);
+  EXPECT_EQ(DefaultDataDirectory(), "/state/costate/jobs");
+  const CommandLine plain = ParseCommandLine({}).value();
+  EXPECT_EQ(plain.server.jobs.directory, "/state/costate/jobs");
+  EXPECT_TRUE(plain.server.jobs_directory_is_default);
+  unsetenv("XDG_STATE_HOME");
+  setenv("HOME", "/home/someone", 1);
+  EXPECT_EQ(DefaultDataDirectory(), "/home/someone/.local/state/costate/jobs");
+  for (const char* none : {"--data-directory=none", "--data-directory="}) {
+    const CommandLine line = ParseCommandLine({none}).value();
+    EXPECT_EQ(line.server.jobs.directory, "");
+    EXPECT_FALSE(line.server.jobs_directory_is_default);
   }
 }
 

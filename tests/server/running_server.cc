@@ -43,6 +43,7 @@ RunningServer::RunningServer(const ServerOptions& options) : log_(LogLevel::kDeb
   models_ = v1::ModelService::NewStub(channel_);
   solves_ = v1::SolveService::NewStub(channel_);
   gradients_ = v1::GradientService::NewStub(channel_);
+  jobs_ = v1::JobService::NewStub(channel_);
   info_ = v1::ServerService::NewStub(channel_);
 }
 

@@ -31,7 +31,7 @@ class KeptLines {
   std::vector<std::string> lines_;
 };
 
-// Two threads, one of them reserved; kernels are cached in memory only.
+// Two threads, one of them reserved; kernels are cached in memory only; no jobs are kept.
 ServerOptions TestServerOptions();
 
 class RunningServer {
@@ -50,6 +50,7 @@ class RunningServer {
   v1::ModelService::Stub& models() { return *models_; }
   v1::SolveService::Stub& solves() { return *solves_; }
   v1::GradientService::Stub& gradients() { return *gradients_; }
+  v1::JobService::Stub& jobs() { return *jobs_; }
   v1::ServerService::Stub& info() { return *info_; }
 
  private:
@@ -60,6 +61,7 @@ class RunningServer {
   std::unique_ptr<v1::ModelService::Stub> models_;
   std::unique_ptr<v1::SolveService::Stub> solves_;
   std::unique_ptr<v1::GradientService::Stub> gradients_;
+  std::unique_ptr<v1::JobService::Stub> jobs_;
   std::unique_ptr<v1::ServerService::Stub> info_;
 };
 

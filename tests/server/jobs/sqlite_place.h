@@ -3,36 +3,16 @@
 #define COSTATE_TESTS_SERVER_JOBS_SQLITE_PLACE_H_
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "server/jobs/sqlite_store.h"
 #include "tests/server/jobs/store_conformance.h"
+#include "tests/server/jobs/temporary_directory.h"
 
 namespace costate::jobs {
-
-// A directory that goes with its owner.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() : path_(testing::TempDir() + "/costate-jobs-XXXXXX") {
-    EXPECT_NE(mkdtemp(path_.data()), nullptr);
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class SqlitePlace final : public StorePlace {
  public:

@@ -1,5 +1,6 @@
 #include "tests/server/jobs/store_conformance.h"
 
+#include <limits>
 #include <set>
 #include <thread>
 
@@ -217,6 +218,16 @@ TEST_P(StoreConformance, OneKeyFromManyThreadsIsOneJob) {
 TEST_P(StoreConformance, AJobHasAtLeastOneTask) {
   EXPECT_TRUE(absl::IsInvalidArgument(store().Create(Tasks(0)).status()));
   EXPECT_TRUE(absl::IsInvalidArgument(store().Create(Tasks(-1)).status()));
+}
+
+TEST_P(StoreConformance, PrioritiesHaveTheirRange) {
+  for (const int32_t priority : {-100, 100}) {
+    NewJob job = OneTask();
+    job.priority = priority;
+    EXPECT_EQ(Get(Create(job).id).priority, priority);
+    job.priority = priority < 0 ? std::numeric_limits<int32_t>::min() : priority + 1;
+    EXPECT_TRUE(absl::IsInvalidArgument(store().Create(job).status()));
+  }
 }
 
 TEST_P(StoreConformance, LimitsOfOneJob) {

@@ -65,7 +65,8 @@ class History {
         return Chance(2) ? Release() : Renew();
       case 8:
       case 9:
-        Advance(absl::Seconds(Pick(50)));
+        // Clocks of machines are set back now and then.
+        Advance(absl::Seconds(Chance(8) ? Pick(200) - 100 : Pick(50)));
         return Reap();
       case 10:
         return Chance(3) ? Delete() : Cancel();
