@@ -11,6 +11,7 @@
 #include "engine/base/status_macros.h"
 #include "engine/fit/evaluate_batch.h"
 #include "engine/fit/prior.h"
+#include "engine/fit/trajectory_batch.h"
 #include "engine/map_rows.h"
 
 namespace costate::fit {
@@ -198,13 +199,13 @@ class Evaluation {
     return absl::OkStatus();
   }
 
-  // Cuts runs of equal keys into pieces of whole blocks of lanes, enough for every worker.
+  // Cuts runs of equal keys into pieces, enough for every worker: of whole blocks of lanes where
+  // trajectories run in lanes, else of one trajectory each.
   template <typename Key>
   std::vector<Piece> Cut(const std::vector<ConditionTask*>& order, const Key& key) const {
-    const int64_t lanes = fit_.model->rhs().simd_lanes();
     const int64_t total = static_cast<int64_t>(order.size());
-    const int64_t share = (total + workers_.width() - 1) / std::max<int64_t>(1, workers_.width());
-    const int64_t blocks = std::max<int64_t>(1, (share + lanes - 1) / lanes);
+    const int64_t width = std::max<int64_t>(1, workers_.width());
+    const int64_t share = (total + width - 1) / width;
     std::vector<Piece> pieces;
     const absl::Span<ConditionTask* const> all(order);
     for (int64_t first = 0; first < total;) {
@@ -212,8 +213,9 @@ class Evaluation {
       while (last < total && key(order[last]) == key(order[first])) ++last;
       const Wanted wanted = questions_[order[first]->question]->wanted;
       const Bundle& bundle = fit_.bundles[order[first]->condition->bundle];
-      const int64_t most = std::min(blocks, MostBlocks(wanted, bundle));
-      const int64_t size = std::max<int64_t>(1, lanes * most);
+      const int64_t lanes = LanesOf(wanted, bundle);
+      const int64_t blocks = std::min((share + lanes - 1) / lanes, MostBlocks(wanted, bundle));
+      const int64_t size = lanes == 1 ? 1 : std::max<int64_t>(1, blocks * lanes);
       for (int64_t at = first; at < last; at += size) {
         pieces.push_back({wanted, &bundle, all.subspan(at, std::min(size, last - at))});
       }
@@ -222,9 +224,25 @@ class Evaluation {
     return pieces;
   }
 
+  bool InReverse(Wanted wanted) const {
+    return wanted == Wanted::kGradient && fit_.method != GradientMethod::kForward;
+  }
+
+  // Of trajectories: 1 where each has its columns in lanes, or is pulled back by itself.
+  int64_t LanesOf(Wanted wanted, const Bundle& bundle) const {
+    const int64_t wide = fit_.model->rhs().simd_lanes();
+    if (wanted == Wanted::kValue) return wide;
+    if (InReverse(wanted)) {
+      const GradientFamily family = GetGradientMethodInfo(fit_.method).family;
+      return family == GradientFamily::kDiscreteAdjoint ? wide : 1;
+    }
+    const bool full = fit_.gradient.tangent_control == TangentControl::kFull;
+    return full && TrajectoriesShareLanes(bundle) ? wide : 1;
+  }
+
   // Blocks of lanes that a piece holds at once; 0: not even one.
   int64_t MostBlocks(Wanted wanted, const Bundle& bundle) const {
-    const bool reverse = wanted == Wanted::kGradient && fit_.method != GradientMethod::kForward;
+    const bool reverse = InReverse(wanted);
     const double tangents =
         wanted == Wanted::kValue || reverse ? 0 : static_cast<double>(bundle.targets.size());
     const double values = static_cast<double>(fit_.model->rhs().num_states()) +

@@ -41,6 +41,10 @@ absl::StatusOr<std::vector<TangentTrajectory>> SolveWithColumns(const Bundle& bu
                                                                 const BoundSimulation& bound,
                                                                 const StopSource& stop);
 
+// Whether the above steps several trajectories in lanes, or one after another with their columns in
+// lanes: what is faster.
+bool TrajectoriesShareLanes(const Bundle& bundle);
+
 inline bool ReachedEnd(const Termination& termination) {
   return termination.reason == Termination::Reason::kReachedEnd;
 }

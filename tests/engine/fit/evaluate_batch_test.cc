@@ -57,7 +57,7 @@ std::vector<Question> Questions(const Objective& objective, int64_t count) {
       question.point[e] += 0.05 * static_cast<double>((i * 7 + static_cast<int64_t>(e)) % 11);
     }
     question.wanted = static_cast<Wanted>(i % 3);
-    if (i % 5 == 4) question.parts = {0, 2};
+    if (i % 5 == 4 && objective.num_parts() > 1) question.parts = {0, 2};
     questions.push_back(std::move(question));
   }
   return questions;
@@ -126,6 +126,29 @@ TEST(EvaluateBatch, BitsOfReversibleSchemesDoNotDependOnTheGroup) {
   for (size_t i = 0; i < questions.size(); ++i) {
     ExpectSame(together[i], AskAll(*objective, {questions[i]}, workers)[0], i);
   }
+}
+
+// So many tangents that trajectories do not share lanes.
+TEST(EvaluateBatch, ManyTangentsHaveTheBitsOfOneAlone) {
+  FitProblem problem;
+  problem.simulation = costate::testing::Simulate(
+      costate::testing::CompileText("param a[20] = 0.3\nparam W[30, 20] = 0.02\n"
+                                    "state y[30] = 1\ny' = W @ a - 0.5*y*y + sin(t)\n"),
+      0, 2, 1e-9, 1e-11);
+  problem.data = {testing::MeasuredState("y[3]", {1, 2}, {0.9, 1.3})};
+  problem.free = {FreeOf("a")};
+  const auto objective = MakeObjective(problem, By(GradientMethod::kForward));
+  ASSERT_NE(objective, nullptr);
+  const std::vector<Question> questions = Questions(*objective, 12);
+  ThreadWorkers workers(3);
+  const std::vector<Answer> together = AskAll(*objective, questions, workers);
+  for (size_t i = 0; i < questions.size(); ++i) {
+    NoWorkers none;
+    ExpectSame(together[i], AskAll(*objective, {questions[i]}, none)[0], i);
+  }
+  const std::vector<double> point = StartOf(*objective);
+  testing::ExpectClose(testing::GradientOfRows(testing::Ask(*objective, point, Wanted::kResiduals)),
+                       testing::DifferenceGradient(*objective, point), 1e-6);
 }
 
 // Jacobians of all answers are held at once.
