@@ -54,7 +54,7 @@ int64_t DefaultIterations(Algorithm algorithm) {
   return 0;
 }
 
-absl::Status Refuse(std::string_view field, std::string message) {
+absl::Status Refuse(std::string_view field, std::string_view message) {
   return FieldStatus(absl::StatusCode::kInvalidArgument, field, message);
 }
 

@@ -29,7 +29,8 @@ constexpr double kFlat = 1e-3;
 absl::Status Check(const Objective& objective, absl::Span<const double> best, int64_t element,
                    const ProfileOptions& options) {
   const std::vector<FreeElement>& elements = objective.elements();
-  if (!(options.confidence > 0 && options.confidence < 1)) {
+  const bool inside = options.confidence > 0 && options.confidence < 1;
+  if (!inside) {
     return FieldError("confidence", absl::StrCat(options.confidence), "a number between 0 and 1");
   }
   if (options.max_points < 1) {

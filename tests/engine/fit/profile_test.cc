@@ -147,8 +147,8 @@ TEST(ProfileTest, AnOpenSideIsInfiniteAndSaidSo) {
   const Profile few = Compute(open, {5}, 0, {.max_points = 4});
   EXPECT_EQ(few.interval_upper, kInfinity);
   EXPECT_THAT(few.verdict, HasSubstr("where the points ran out"));
-  const auto beyond =
-      std::count_if(few.values.begin(), few.values.end(), [](double value) { return value > 5.01; });
+  const auto beyond = std::count_if(few.values.begin(), few.values.end(),
+                                    [](double value) { return value > 5.01; });
   EXPECT_EQ(beyond, 4);
 }
 
