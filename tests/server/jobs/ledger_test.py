@@ -27,7 +27,7 @@ from ledger import (
     until_acknowledged,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.timeout(900)
 
 KILLS = int(os.environ.get("COSTATE_LEDGER_KILLS", "200"))
 PLACES = (
@@ -148,6 +148,7 @@ def kill_at_random(server, kills, rng):
 
 
 # F1 and F2: with the store inside, the worker, the server and the store die together.
+@pytest.mark.slow
 def test_kills_at_random_and_at_every_place(tmp_path):
     specs = small_specs()
     expected = results_without_faults(specs)
@@ -176,6 +177,7 @@ def test_kills_at_random_and_at_every_place(tmp_path):
 
 
 # L8.
+@pytest.mark.slow
 def test_nothing_is_left_over(tmp_path):
     specs = small_specs()
     server = Costated(tmp_path).start()
@@ -203,6 +205,7 @@ def test_nothing_is_left_over(tmp_path):
 
 
 # F3: stopped past its lease, then let go on.
+@pytest.mark.slow
 def test_a_pause_past_the_lease(tmp_path):
     spec = costated.slow_fit(20_000)
     (expected,) = results_without_faults([spec])
@@ -234,6 +237,7 @@ def test_a_pause_past_the_lease(tmp_path):
 
 # F8. The reserve of the store is 16 MiB.
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")
+@pytest.mark.slow
 def test_a_full_disk(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -290,6 +294,7 @@ def until_room(call, timeout=30):
 
 # F9: flipped, torn, and from the future.
 @pytest.mark.parametrize("damage", ["flipped", "torn", "future"])
+@pytest.mark.slow
 def test_a_damaged_checkpoint(tmp_path, damage):
     spec = costated.slow_fit(1500)
     (expected,) = results_without_faults([spec])
@@ -323,6 +328,7 @@ def test_a_damaged_checkpoint(tmp_path, damage):
 
 
 # F13.
+@pytest.mark.slow
 def test_a_watcher_that_vanishes(tmp_path):
     with serving(directory=tmp_path) as (server, stub):
         name = stub.create(costated.slow_fit(3000), "watched").name
@@ -348,6 +354,7 @@ def test_a_watcher_that_vanishes(tmp_path):
 
 
 # F14.
+@pytest.mark.slow
 def test_cancels_at_every_phase(tmp_path):
     rng = random.Random(3)
     with serving(directory=tmp_path, lease="10s", checkpoint="50ms") as (_, stub):

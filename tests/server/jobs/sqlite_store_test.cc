@@ -243,6 +243,21 @@ TEST(SqliteStore, ADamagedCheckpointFallsBackToTheOneBefore) {
   EXPECT_EQ(*OpenCheckpoint(checkpoints[1].payload), "second");
 }
 
+// Somebody looks into the file with a tool of their own, and keeps it locked.
+TEST(SqliteStore, WhileAnotherWritesItIsUnavailableForWritesOnly) {
+  const TemporaryDirectory place;
+  const auto store = Open(place.path());
+  const std::string id = CreateSome(*store, 1)[0];
+  auto other = Connection::Open(place.path() + "/jobs.db", Connection::Mode::kWriter);
+  ASSERT_TRUE(other.ok());
+  ASSERT_TRUE((*other)->Script("BEGIN IMMEDIATE").ok());
+  EXPECT_TRUE(absl::IsUnavailable(store->Create(OneTask()).status()));
+  EXPECT_TRUE(store->Get(id).ok());
+  ASSERT_TRUE((*other)->Script("COMMIT").ok());
+  EXPECT_TRUE(store->Create(OneTask()).ok());
+  EXPECT_THAT(store->List({}, 10, "")->jobs, SizeIs(2));
+}
+
 TEST(SqliteStore, BytesAreThoseOnDisk) {
   const TemporaryDirectory place;
   const auto store = Open(place.path());
