@@ -164,7 +164,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=pathlib.Path, default=pathlib.Path("."))
     parser.add_argument("--data-directory", type=pathlib.Path, help="default: a temporary one")
-    parser.add_argument("--long", type=int, default=4000, help="starts of the long fit")
+    parser.add_argument("--long", type=int, default=3000, help="starts of the long fit")
     options = parser.parse_args()
 
     with contextlib.ExitStack() as stack:
