@@ -91,6 +91,11 @@ void GroupWriter::RunGroup(const std::vector<Pending*>& group) {
   if (disk_full_) SeeWhetherThereIsRoom();
   absl::Status status = TryGroup(group);
   if (status.ok()) return;
+  if (absl::IsUnavailable(status)) {
+    // The disk or another process stands in the way of all.
+    for (Pending* pending : group) pending->status = status;
+    return;
+  }
   // The transaction was lost as a whole. One by one, nobody fails for another's sake; and where
   // the disk was full, the reserve now serves those who must go on.
   if (absl::IsResourceExhausted(status)) DiskIsFull();

@@ -1,5 +1,6 @@
 #include "server/jobs/job_changes.h"
 
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 namespace costate::jobs {
 namespace {
 
+constexpr int64_t kMaxPriority = 100;
 constexpr int64_t kNanosPerPriority = int64_t{60} * 1'000'000'000;  // one minute of waiting
 
 constexpr int Number(TaskState state) { return static_cast<int>(state); }
@@ -39,6 +41,9 @@ absl::Status CheckNewJob(const Transaction& transaction, const NewJob& job) {
   const StoreLimits& limits = transaction.limits;
   const auto spec_bytes = static_cast<int64_t>(job.spec.size());
   if (job.num_tasks < 1) return absl::InvalidArgumentError("a job has at least one task");
+  if (std::abs(int64_t{job.priority}) > kMaxPriority) {
+    return FieldError("priority", absl::StrCat(job.priority), "-100 to 100");
+  }
   if (job.num_tasks > limits.max_tasks) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the job has ", job.num_tasks, " tasks, at most ", limits.max_tasks, " are allowed"));

@@ -123,6 +123,7 @@ class Merged {
 absl::StatusOr<JobPage> ListJobs(Connection& db, const ListFilter& filter, int64_t page_size,
                                  std::string_view page_token) {
   ASSIGN_OR_RETURN(const int64_t below, ReadToken(filter, page_token));
+  page_size = std::max<int64_t>(1, page_size);
   const bool searches = !filter.display_name_contains.empty();
   // One more than is shown tells whether there is another page.
   const int64_t limit = (searches ? kMaxLookedAt : page_size) + 1;

@@ -207,7 +207,7 @@ class JobStore {
     bool existed = false;  // the same key with the same hash
   };
   // ALREADY_EXISTS for the same key with another hash, as long as the first job is kept;
-  // RESOURCE_EXHAUSTED over the limits; INVALID_ARGUMENT for num_tasks < 1.
+  // RESOURCE_EXHAUSTED over the limits; INVALID_ARGUMENT for num_tasks and priorities out of range.
   virtual absl::StatusOr<Created> Create(const NewJob& job) = 0;
   // What Create would answer where the key is known, without a job to create.
   virtual absl::StatusOr<Created> FindCreated(std::string_view idempotency_key,

@@ -10,7 +10,8 @@
 namespace costate::jobs {
 namespace {
 
-constexpr int kBusyMilliseconds = 5000;
+// Only somebody with a shell can be in the way: stores lock their directory.
+constexpr int kBusyMilliseconds = 2000;
 
 // FULL: a commit is on the disk before it returns. The file gives space back when it is asked to.
 constexpr char kWriterSettings[] =

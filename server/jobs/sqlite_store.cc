@@ -254,7 +254,7 @@ class SqliteStore final : public JobStore {
                          return change(transaction, group);
                        }));
       all += some;
-      if (some < group) return all;
+      if (some == 0) return all;
     }
   }
 
