@@ -13,8 +13,7 @@ namespace {
 // Spare threads: one for each reserved thread whose task was demoted, one for each task that may be
 // paused, and one for each batch thread whose task may have yielded it.
 size_t MaxWorkers(const ComputePoolOptions& options) {
-  return static_cast<size_t>(3 * options.threads + limits::kMaxStreams +
-                             limits::kMaxWatches);
+  return static_cast<size_t>(3 * options.threads + limits::kMaxStreams + limits::kMaxWatches);
 }
 
 absl::Duration SinceStart(ComputePool::TimePoint start) {
@@ -270,9 +269,9 @@ void ComputePool::Yield(Slot* slot, absl::Duration patience) {
   --running(slot->task_class_);
   if (NextClass().has_value()) Wake();
   freed_.wait_for(lock, absl::ToChronoNanoseconds(patience), [this] {
-    return stopping_ || (queue(TaskClass::kBatch).empty() &&
-                         running(TaskClass::kBatch) < options_.threads -
-                                                          options_.interactive_threads);
+    return stopping_ ||
+           (queue(TaskClass::kBatch).empty() &&
+            running(TaskClass::kBatch) < options_.threads - options_.interactive_threads);
   });
   slot->paused_ = false;
   ++running(slot->task_class_);

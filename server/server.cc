@@ -63,12 +63,12 @@ using grpc::CallbackServerContext;
         environment_, {"costate.v1." #Service "/" #Method, arrays}, context, request, handler); \
   }
 // A stream that mostly waits for something to happen.
-#define COSTATE_HANDLE_WATCH(Service, Method, handler)                                        \
-  grpc::ServerWriteReactor<ByteBuffer>* Method(CallbackServerContext* context,                \
-                                               const ByteBuffer* request) override {          \
-    return StartStream<v1::Method##Request, v1::Method##Response>(                            \
-        environment_, {"costate.v1." #Service "/" #Method, false, true}, context, request,    \
-        handler);                                                                             \
+#define COSTATE_HANDLE_WATCH(Service, Method, handler)                                     \
+  grpc::ServerWriteReactor<ByteBuffer>* Method(CallbackServerContext* context,             \
+                                               const ByteBuffer* request) override {       \
+    return StartStream<v1::Method##Request, v1::Method##Response>(                         \
+        environment_, {"costate.v1." #Service "/" #Method, false, true}, context, request, \
+        handler);                                                                          \
   }
 
 using RawModelService = v1::ModelService::WithRawCallbackMethod_CreateModel<

@@ -270,8 +270,7 @@ void EstimateToProto(const fit::Estimate& estimate, v1::FitEstimate* proto) {
   proto->set_interval_upper(estimate.interval_upper);
 }
 
-void FittedTrajectoryToProto(const fit::FittedTrajectory& trajectory,
-                             v1::FittedTrajectory* proto) {
+void FittedTrajectoryToProto(const fit::FittedTrajectory& trajectory, v1::FittedTrajectory* proto) {
   const int64_t rows = Size(trajectory.times);
   proto->set_condition(trajectory.condition);
   VectorToProto(trajectory.times, proto->mutable_times());
@@ -304,9 +303,8 @@ fit::FitOptions FitOptionsFromProto(const v1::FitOptions& proto) {
   options.gradient.report.wanted = false;
   if (proto.starts() > 0) options.starts = proto.starts();
   options.seed = proto.seed();
-  options.sampler = proto.sampler() == v1::START_SAMPLER_SOBOL
-                        ? optimise::Sampler::kSobol
-                        : optimise::Sampler::kLatinHypercube;
+  options.sampler = proto.sampler() == v1::START_SAMPLER_SOBOL ? optimise::Sampler::kSobol
+                                                               : optimise::Sampler::kLatinHypercube;
   return options;
 }
 

@@ -74,9 +74,8 @@ v1::Simulation* FindSimulation(google::protobuf::Message* message, std::string* 
 
 // A job survives a restart; names of registered models do not.
 absl::Status InlineModels(Environment& environment, v1::JobSpec* spec) {
-  const google::protobuf::FieldDescriptor* request =
-      spec->GetReflection()->GetOneofFieldDescriptor(
-          *spec, v1::JobSpec::descriptor()->FindOneofByName("request"));
+  const google::protobuf::FieldDescriptor* request = spec->GetReflection()->GetOneofFieldDescriptor(
+      *spec, v1::JobSpec::descriptor()->FindOneofByName("request"));
   std::string path = request->name();
   v1::Simulation* simulation =
       FindSimulation(spec->GetReflection()->MutableMessage(spec, request), &path);

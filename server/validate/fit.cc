@@ -229,21 +229,20 @@ absl::Status ValidateFitNumbers(const std::string& field, const v1::FitOptions& 
   constexpr char kPositive[] = "a finite number > 0";
   constexpr char kDecay[] = "a number in [0, 1)";
   return CheckRanges(
-      field,
-      {{"function_tolerance", o.has_function_tolerance(), o.function_tolerance(),
-        o.function_tolerance() >= 0, kNotNegative},
-       {"gradient_tolerance", o.has_gradient_tolerance(), o.gradient_tolerance(),
-        o.gradient_tolerance() >= 0, kNotNegative},
-       {"step_tolerance", o.has_step_tolerance(), o.step_tolerance(), o.step_tolerance() >= 0,
-        kNotNegative},
-       {"learning_rate", o.has_learning_rate(), o.learning_rate(), o.learning_rate() > 0,
-        kPositive},
-       {"weight_decay", o.has_weight_decay(), o.weight_decay(), o.weight_decay() >= 0,
-        kNotNegative},
-       {"clip_norm", o.has_clip_norm(), o.clip_norm(), o.clip_norm() > 0, kPositive},
-       {"beta1", o.has_beta1(), o.beta1(), o.beta1() >= 0 && o.beta1() < 1, kDecay},
-       {"beta2", o.has_beta2(), o.beta2(), o.beta2() >= 0 && o.beta2() < 1, kDecay},
-       {"epsilon", o.has_epsilon(), o.epsilon(), o.epsilon() > 0, kPositive}});
+      field, {{"function_tolerance", o.has_function_tolerance(), o.function_tolerance(),
+               o.function_tolerance() >= 0, kNotNegative},
+              {"gradient_tolerance", o.has_gradient_tolerance(), o.gradient_tolerance(),
+               o.gradient_tolerance() >= 0, kNotNegative},
+              {"step_tolerance", o.has_step_tolerance(), o.step_tolerance(),
+               o.step_tolerance() >= 0, kNotNegative},
+              {"learning_rate", o.has_learning_rate(), o.learning_rate(), o.learning_rate() > 0,
+               kPositive},
+              {"weight_decay", o.has_weight_decay(), o.weight_decay(), o.weight_decay() >= 0,
+               kNotNegative},
+              {"clip_norm", o.has_clip_norm(), o.clip_norm(), o.clip_norm() > 0, kPositive},
+              {"beta1", o.has_beta1(), o.beta1(), o.beta1() >= 0 && o.beta1() < 1, kDecay},
+              {"beta2", o.has_beta2(), o.beta2(), o.beta2() >= 0 && o.beta2() < 1, kDecay},
+              {"epsilon", o.has_epsilon(), o.epsilon(), o.epsilon() > 0, kPositive}});
 }
 
 // Fits ask for thousands of gradients, and read nothing but them.
@@ -310,10 +309,9 @@ absl::Status ValidateProfileRequest(const std::string& field, const v1::ProfileR
   }
   RETURN_IF_ERROR(
       CheckCount(field + ".max_points", request.max_points(), limits::kMaxProfilePoints));
-  return CheckRanges(field,
-                     {{"confidence", request.has_confidence(), request.confidence(),
-                       request.confidence() > 0 && request.confidence() < 1,
-                       "a number in (0, 1)"}});
+  return CheckRanges(
+      field, {{"confidence", request.has_confidence(), request.confidence(),
+               request.confidence() > 0 && request.confidence() < 1, "a number in (0, 1)"}});
 }
 
 }  // namespace costate

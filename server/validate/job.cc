@@ -74,9 +74,9 @@ absl::Status ValidateCreateJobRequest(const v1::CreateJobRequest& request) {
   }
   RETURN_IF_ERROR(ValidateKey(request.idempotency_key()));
   if (spec.priority() < -limits::kMaxJobPriority || spec.priority() > limits::kMaxJobPriority) {
-    return FieldError(
-        "spec.priority", absl::StrCat(spec.priority()),
-        absl::StrCat("an integer from ", -limits::kMaxJobPriority, " to ", limits::kMaxJobPriority));
+    return FieldError("spec.priority", absl::StrCat(spec.priority()),
+                      absl::StrCat("an integer from ", -limits::kMaxJobPriority, " to ",
+                                   limits::kMaxJobPriority));
   }
   RETURN_IF_ERROR(ValidateDisplayName("spec.display_name", spec.display_name()));
   return spec.has_retention() ? ValidateRetention(spec.retention()) : absl::OkStatus();
@@ -88,8 +88,8 @@ absl::Status ValidateJobDeadline(const v1::JobSpec& spec, absl::Time now) {
   const google::protobuf::Timestamp& deadline = spec.deadline();
   const bool valid = deadline.seconds() >= 0 && deadline.seconds() <= kLast &&
                      deadline.nanos() >= 0 && deadline.nanos() <= 999'999'999;
-  if (valid && absl::FromUnixSeconds(deadline.seconds()) + absl::Nanoseconds(deadline.nanos()) >
-                   now) {
+  if (valid &&
+      absl::FromUnixSeconds(deadline.seconds()) + absl::Nanoseconds(deadline.nanos()) > now) {
     return absl::OkStatus();
   }
   return FieldError("spec.deadline",

@@ -10,11 +10,11 @@
 namespace costate {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::IsEmpty;
 using fit::FitOptions;
 using fit::FitProblem;
 using optimise::Algorithm;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 FitProblem Problem(const std::string& text) {
   return FitProblemFromProto(FromText<v1::FitRequest>(text), ModelOf(kTensorModel));
@@ -22,11 +22,24 @@ FitProblem Problem(const std::string& text) {
 
 TEST(FitProblemFromProto, TakesEveryField) {
   const FitProblem problem = Problem(R"pb(
-    simulation { t0: 1 t1: 9 params { name: "k" array { values: 3 } } }
+    simulation {
+      t0: 1
+      t1: 9
+      params {
+        name: "k"
+        array { values: 3 }
+      }
+    }
     conditions {
       name: "hot"
-      params { name: "k" array { values: 4 } }
-      initial_state { name: "x" array { values: 5 } }
+      params {
+        name: "k"
+        array { values: 4 }
+      }
+      initial_state {
+        name: "x"
+        array { values: 5 }
+      }
       t0: 2
       t1: 8
     }

@@ -62,8 +62,9 @@ TEST(JobEventToProto, EachKind) {
   event.state = jobs::JobState::kDead;
   v1::JobEvent state, progress, note;
   JobEventToProto(event, &state);
-  EXPECT_THAT(state, EqualsProto(FromText<v1::JobEvent>(
-                         "sequence: 7 time { seconds: 100 } state: STATE_DEAD")));
+  EXPECT_THAT(
+      state,
+      EqualsProto(FromText<v1::JobEvent>("sequence: 7 time { seconds: 100 } state: STATE_DEAD")));
   event.kind = jobs::NewEvent::Kind::kNote;
   event.payload = "a sentence";
   JobEventToProto(event, &note);

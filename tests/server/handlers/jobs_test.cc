@@ -549,9 +549,7 @@ TEST_F(JobServiceTest, AFitGoesOnAfterRestartsWithTheSameBits) {
   for (; restarts < 3; ++restarts) {
     const int64_t seen = job_.last_event();
     // It has got somewhere: an event beyond the claim.
-    Await([&] {
-      return Get(name).ok() && (job_.last_event() > seen + 2 || job_.has_end_time());
-    });
+    Await([&] { return Get(name).ok() && (job_.last_event() > seen + 2 || job_.has_end_time()); });
     if (job_.has_end_time()) break;
     Start(1);
   }

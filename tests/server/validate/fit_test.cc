@@ -13,8 +13,19 @@ namespace costate {
 namespace {
 
 constexpr char kGood[] = R"pb(
-  simulation { model { text: "state x = 1\nx' = 0" } t1: 1 }
-  conditions { name: "fast" params { name: "k" array { values: 2 } } t0: 0 t1: 2 }
+  simulation {
+    model { text: "state x = 1\nx' = 0" }
+    t1: 1
+  }
+  conditions {
+    name: "fast"
+    params {
+      name: "k"
+      array { values: 2 }
+    }
+    t0: 0
+    t1: 2
+  }
   conditions { name: "slow" }
   data {
     condition: "fast"
@@ -24,9 +35,24 @@ constexpr char kGood[] = R"pb(
     sigma { values: [ 0.1, 0.2 ] }
     weight: 0
   }
-  data { condition: "slow" output: "y" times { values: 1 } values { values: 1 } }
-  free { name: "k" start { values: 1 } lower: 0.1 upper: 10 scale: PARAMETER_SCALE_LOG10 }
-  options { method: FIT_METHOD_ADAM starts: 3 schedule { kind: KIND_COSINE decay: 0.5 } }
+  data {
+    condition: "slow"
+    output: "y"
+    times { values: 1 }
+    values { values: 1 }
+  }
+  free {
+    name: "k"
+    start { values: 1 }
+    lower: 0.1
+    upper: 10
+    scale: PARAMETER_SCALE_LOG10
+  }
+  options {
+    method: FIT_METHOD_ADAM
+    starts: 3
+    schedule { kind: KIND_COSINE decay: 0.5 }
+  }
 )pb";
 
 // The field at fault after a change to a good request; "" if there is none.
@@ -116,9 +142,8 @@ TEST(ValidateFit, MissingValuesNeedTheirFlag) {
 
 TEST(ValidateFit, SigmaIsPositive) {
   for (const double bad : {0.0, -1.0, static_cast<double>(INFINITY), static_cast<double>(NAN)}) {
-    const std::string field = Field([bad](v1::FitRequest* fit) {
-      fit->mutable_data(0)->mutable_sigma()->set_values(1, bad);
-    });
+    const std::string field = Field(
+        [bad](v1::FitRequest* fit) { fit->mutable_data(0)->mutable_sigma()->set_values(1, bad); });
     EXPECT_EQ(field.substr(0, 17), "fit.data[0].sigma") << bad << " " << field;
   }
   EXPECT_EQ(
@@ -146,9 +171,8 @@ TEST(ValidateFit, Free) {
 
 TEST(ValidateFit, Options) {
   const auto field = [](const std::string& text) {
-    return Field([&text](v1::FitRequest* fit) {
-      *fit->mutable_options() = FromText<v1::FitOptions>(text);
-    });
+    return Field(
+        [&text](v1::FitRequest* fit) { *fit->mutable_options() = FromText<v1::FitOptions>(text); });
   };
   EXPECT_EQ(field("method: FIT_METHOD_NLOPT nlopt_algorithm: 'LN_BOBYQA'"), "");
   EXPECT_EQ(field("starts: -1"), "fit.options.starts");
