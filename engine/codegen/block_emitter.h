@@ -110,6 +110,7 @@ class BlockEmitter {
   void EmitElementwise(ValueId id);
   void EmitBatch(const Step& step);
   void EmitLoop(const Step& step);
+  void EmitRestOfLoop(const Step& step, int64_t first, int64_t count);
   llvm::Value* Apply(const Instruction& instruction, absl::Span<llvm::Value* const> x);
   llvm::Value* ApplyUnary(const Instruction& instruction, llvm::Value* x);
   llvm::Value* Product(Op op, llvm::Value* a, llvm::Value* b);

@@ -275,12 +275,24 @@ void BlockEmitter::EmitLoop(const Step& step) {
     loop.index = b_.getInt64(0);
     EmitLoopBody(loop, step);
   }
-  if (whole == n) return;
-  llvm::SmallVector<llvm::Constant*, 8> lanes;
-  for (int lane = 0; lane < width; ++lane) lanes.push_back(b_.getInt1(whole + lane < n));
-  loop.mask = llvm::ConstantVector::get(lanes);
-  loop.index = b_.getInt64(whole);
-  EmitLoopBody(loop, step);
+  if (whole < n) EmitRestOfLoop(step, whole, n - whole);
+}
+
+// The last elements of a uniform loop, in the narrowest vector that holds them: long operations
+// such as division take their time by width.
+void BlockEmitter::EmitRestOfLoop(const Step& step, int64_t first, int64_t count) {
+  int width = 2;
+  while (width < count) width *= 2;
+  Loop rest;
+  rest.type = llvm::FixedVectorType::get(b_.getDoubleTy(), width);
+  rest.index = b_.getInt64(first);
+  PrepareLoopOperands(rest, step);
+  if (width > count) {
+    llvm::SmallVector<llvm::Constant*, 8> lanes;
+    for (int lane = 0; lane < width; ++lane) lanes.push_back(b_.getInt1(lane < count));
+    rest.mask = llvm::ConstantVector::get(lanes);
+  }
+  EmitLoopBody(rest, step);
 }
 
 // Everything the loop reads or writes from outside, computed ahead of it.
