@@ -118,12 +118,20 @@ inline Pack<8> Mul(Pack<8> a, Pack<8> b) { return {_mm512_mul_pd(a.v, b.v)}; }
 inline Pack<8> Fma(Pack<8> a, Pack<8> b, Pack<8> c) { return {_mm512_fmadd_pd(a.v, b.v, c.v)}; }
 
 inline __mmask8 FirstLanes(int64_t count) { return static_cast<__mmask8>((1u << count) - 1); }
+// Where a narrow access does, it is one: what is stored with a mask, or by narrower stores, reaches
+// a masked load only through the cache.
 template <>
 inline Pack<8> LoadFirst<8>(const double* p, int64_t count) {
+  if (count == 2) return {_mm512_zextpd128_pd512(_mm_loadu_pd(p))};
+  if (count == 4) return {_mm512_zextpd256_pd512(_mm256_loadu_pd(p))};
+  if (count == 1) return {_mm512_zextpd128_pd512(_mm_load_sd(p))};
   return {_mm512_maskz_loadu_pd(FirstLanes(count), p)};
 }
 template <>
 inline void StoreFirst<8>(Pack<8> a, double* p, int64_t count) {
+  if (count == 2) return _mm_storeu_pd(p, _mm512_castpd512_pd128(a.v));
+  if (count == 4) return _mm256_storeu_pd(p, _mm512_castpd512_pd256(a.v));
+  if (count == 1) return _mm_store_sd(p, _mm512_castpd512_pd128(a.v));
   _mm512_mask_storeu_pd(p, FirstLanes(count), a.v);
 }
 template <>

@@ -139,5 +139,31 @@ TEST_F(Exact, ScalarOperandsRepeat) {
                          {{a, {0.7, 1.1}}, {other, {1.3, 0.2}}, {a, {-0.0, kNan}}});
 }
 
+// What is left after whole registers, from one element to a register less one.
+TEST_F(Exact, RestsOfLoops) {
+  for (int64_t n = 9; n <= 24; ++n) {
+    FunctionBuilder b("rest", {{"a", n}, {"s", 1}}, {{"y", n}, {"z", n}});
+    const ValueId x = b.Input(0, 0, {n});
+    const ValueId s = b.Input(1, 0, {});
+    b.Result(b.Binary(Op::kDiv, b.Binary(Op::kSub, x, s), x), 0, 0);
+    b.Result(b.Unary(Op::kTanh, b.Binary(Op::kMul, x, s)), 1, 0);
+    std::vector<double> a(n), other(n);
+    for (int64_t i = 0; i < n; ++i) {
+      a[i] = 0.37 * static_cast<double>(i) - 2;
+      other[i] = 1 / (static_cast<double>(i) - 0.3);
+    }
+    const Function f = std::move(b).Build();
+    const std::vector<Buffers> inputs = {{a, {0.7}}, {other, {-1.3}}};
+    const std::vector<Buffers> results = ways_.Run(f, inputs);  // the same bits in every way
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Buffers expected = Interpret(f, inputs[i]);
+      EXPECT_TRUE(SameBits({results[i][0]}, {expected[0]})) << n;
+      for (int64_t k = 0; k < n; ++k) {
+        EXPECT_NEAR(results[i][1][k], expected[1][k], 4e-16) << n << " " << k;
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace costate
