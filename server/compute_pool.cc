@@ -243,50 +243,57 @@ void ComputePool::RunNext(std::unique_lock<std::mutex>* lock, TaskClass task_cla
   task.run(slot);
   task.run = nullptr;
   lock->lock();
+  if (slot.paused_) ResumeLocked(&slot);  // a pause is no part of its time
   if (slot.cost_ > 0) {
     delay_models_[static_cast<size_t>(slot.submitted_as_)].Record(slot.cost_,
                                                                   SinceStart(slot.start_));
   }
-  if (!slot.paused_) --running(slot.task_class_);
+  --running(slot.task_class_);
   freed_.notify_all();
   bytes_ -= slot.bytes_;
   slots_.erase(place);
 }
 
-void ComputePool::Pause(Slot* slot) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (slot->paused_) return;
+void ComputePool::PauseLocked(Slot* slot) {
   slot->paused_ = true;
+  slot->paused_at_ = std::chrono::steady_clock::now();
   --running(slot->task_class_);
   freed_.notify_all();
   if (NextClass().has_value()) Wake();
 }
 
+void ComputePool::ResumeLocked(Slot* slot) {
+  slot->paused_ = false;
+  slot->start_ += std::chrono::steady_clock::now() - slot->paused_at_;
+  ++running(slot->task_class_);
+}
+
+void ComputePool::Pause(Slot* slot) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (!slot->paused_) PauseLocked(slot);
+}
+
+void ComputePool::Resume(Slot* slot) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (slot->paused_) ResumeLocked(slot);
+}
+
 void ComputePool::Yield(Slot* slot, absl::Duration patience) {
+  constexpr absl::Duration kLongest = absl::Hours(24);  // the clock of a wait wraps around
   std::unique_lock<std::mutex> lock(mutex_);
   if (slot->paused_ || queue(TaskClass::kBatch).empty()) return;
-  slot->paused_ = true;
-  --running(slot->task_class_);
-  if (NextClass().has_value()) Wake();
-  freed_.wait_for(lock, absl::ToChronoNanoseconds(patience), [this] {
+  PauseLocked(slot);
+  freed_.wait_for(lock, absl::ToChronoNanoseconds(std::min(patience, kLongest)), [this] {
     return stopping_ ||
            (queue(TaskClass::kBatch).empty() &&
             running(TaskClass::kBatch) < options_.threads - options_.interactive_threads);
   });
-  slot->paused_ = false;
-  ++running(slot->task_class_);
+  ResumeLocked(slot);
 }
 
 void ComputePool::AddCost(Slot* slot, double cost) {
   const std::lock_guard<std::mutex> lock(mutex_);
   slot->cost_ += cost;
-}
-
-void ComputePool::Resume(Slot* slot) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  if (!slot->paused_) return;
-  slot->paused_ = false;
-  ++running(slot->task_class_);
 }
 
 }  // namespace costate

@@ -66,7 +66,8 @@ class ComputePool {
     ComputePool* pool_ = nullptr;
     TaskClass submitted_as_ = TaskClass::kInteractive;
     TaskClass task_class_ = TaskClass::kInteractive;  // now
-    TimePoint start_;
+    TimePoint start_;  // of as much computing as there was: moved on by every pause
+    TimePoint paused_at_;
     double cost_ = 0;
     int64_t bytes_ = 0;
     bool paused_ = false;
@@ -116,6 +117,8 @@ class ComputePool {
   void Yield(Slot* slot, absl::Duration patience);
   void AddCost(Slot* slot, double cost);
   // The members below expect mutex_ to be held.
+  void PauseLocked(Slot* slot);
+  void ResumeLocked(Slot* slot);
   absl::Status Admit(const Task& task) const;
   absl::Duration WaitLocked(TaskClass task_class) const;
   std::optional<TaskClass> NextClass() const;

@@ -264,6 +264,32 @@ TEST(ComputePool, AYieldingTaskIsPatientOnlySoLong) {
   gate.Open();
 }
 
+// Else a call that waits for minutes would make all others look as slow.
+TEST(ComputePool, CountsNoTimeThatATaskWasPaused) {
+  ComputePool pool(Options(2, 1));
+  constexpr double kCost = 1e10;  // the prior is soon forgotten
+  for (int i = 0; i < 40; ++i) {
+    std::promise<void> done;
+    ComputePool::Task task;
+    task.cost = kCost;
+    task.run = [&](ComputePool::Slot& slot) {
+      slot.Pause();
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      if (i % 2 == 0) slot.Resume();  // the others end as they are
+      done.set_value();
+    };
+    ASSERT_TRUE(pool.Submit(std::move(task)).ok());
+    done.get_future().wait();
+  }
+  Gate gate;
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_TRUE(pool.Submit(gate.Task(TaskClass::kInteractive, kCost)).ok());
+  }
+  // Twelve tasks of 50 ms would be 600.
+  EXPECT_LT(pool.ExpectedWait(TaskClass::kInteractive), absl::Milliseconds(200));
+  gate.Open();
+}
+
 // A task without a cost that takes long says nothing about others.
 TEST(ComputePool, LearnsNothingFromTasksWithoutACost) {
   ComputePool pool(Options(2, 1));

@@ -464,7 +464,7 @@ TEST_F(JobServiceTest, SurvivesSlowReaders) {
   Start(0);
   const std::string name = Created(SolveSpec());
   const auto claims = store().ClaimTasks("test", 1, absl::Hours(1)).value();
-  constexpr int kPages = 400, kEvents = 100;
+  constexpr int kPages = 150, kEvents = 100;
   std::vector<jobs::NewEvent> notes(kEvents);
   for (jobs::NewEvent& note : notes) note.payload = std::string(1000, 'x');
   for (int i = 0; i < kPages; ++i) {
