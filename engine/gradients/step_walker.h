@@ -17,9 +17,9 @@
 
 namespace costate {
 
-// Takes steps again and back, W lanes at once. A lane that has its step to be pulled back waits
-// while more than half of the lanes at work have none. A trajectory's steps have the same bits in
-// any lane. Thread-safety: one thread.
+// Takes steps again and back, W lanes at once. Lanes with a step to be pulled back wait while those
+// still without one are more. A trajectory's steps have the same bits in any lane. Thread-safety:
+// one thread.
 class StepWalker {
  public:
   // `field` and `stop` outlive the walker; `lanes` is 1 or field.simd_lanes().
