@@ -128,7 +128,8 @@ void Adam::ShortenStep() {
 // After an answer of all parts.
 void Adam::JudgeEnd(const Answer& answer) {
   const double norm = keeper_.progress().gradient_norm;
-  if (!answer.gradient.empty() && norm <= options_.gradient_tolerance) {
+  if (!answer.gradient.empty() &&
+      IsStationary(answer.gradient, question_.point, box_, options_.gradient_tolerance)) {
     return keeper_.End(Outcome::kConverged,
                        absl::StrFormat("The gradient norm is %.3g, at most the tolerance %.3g.",
                                        norm, options_.gradient_tolerance));

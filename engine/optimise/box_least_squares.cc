@@ -12,6 +12,8 @@ namespace {
 constexpr double kEpsilon = std::numeric_limits<double>::epsilon();
 constexpr double kRadiusShare = 0.1;  // how far |p| may be from the radius (More 1978)
 constexpr int kMaxDampings = 40;
+// Singular values that rounding alone makes, of |A|: nothing moves along their directions.
+constexpr double kNoise = 1e-14;
 constexpr int kBlockTries = 3;  // block exchanges without progress before single ones
 
 enum class At { kFree, kLower, kUpper };
@@ -27,8 +29,8 @@ class Solver {
                     : at_upper                                       ? At::kUpper
                                                                      : At::kFree);
     }
-    // So small that it only keeps directions that rounding makes out of the way.
     const double norm = problem.a.norm();
+    noise_ = kNoise * norm;
     least_damping_ = std::max(std::pow(16 * kEpsilon * norm, 2), 1e-300);
   }
 
@@ -84,6 +86,7 @@ class Solver {
   double FallOfSquare(double damping) const {
     double sum = 0;
     for (Eigen::Index i = 0; i < sigma_.size(); ++i) {
+      if (sigma_[i] <= noise_) break;
       const double square = sigma_[i] * sigma_[i] + damping;
       sum += std::pow(sigma_[i] * projected_[i] / square, 2) / square;
     }
@@ -150,8 +153,9 @@ class Solver {
     if (at_ != decomposed_) Decompose();
     p_ = held_;
     if (free_.empty()) return;
-    Eigen::VectorXd filtered(sigma_.size());
+    Eigen::VectorXd filtered = Eigen::VectorXd::Zero(sigma_.size());
     for (Eigen::Index i = 0; i < sigma_.size(); ++i) {
+      if (sigma_[i] <= noise_) break;
       filtered[i] = -sigma_[i] * projected_[i] / (sigma_[i] * sigma_[i] + damping);
     }
     const Eigen::VectorXd free_part = v_ * filtered;
@@ -185,7 +189,7 @@ class Solver {
   const BoxLeastSquares& problem_;
   const Eigen::Index size_;
   const Eigen::VectorXd gradient_;  // A'b
-  double least_damping_ = 0;
+  double noise_ = 0, least_damping_ = 0;
   std::vector<At> at_;
   Eigen::VectorXd p_;
 

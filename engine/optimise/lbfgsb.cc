@@ -25,7 +25,8 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kMemory = 10;
-constexpr double kShorten = 0.1;  // r above
+constexpr double kShorten = 0.1;                         // r above
+constexpr size_t kSlopeOfStep = 14, kSquareOfStep = 15;  // in dsave: gdold and dtd
 
 // Aligned alike wherever it lies, so that sums are taken in the same order.
 using Doubles = std::vector<double, Eigen::aligned_allocator<double>>;
@@ -69,7 +70,7 @@ class Lbfgsb final : public Optimiser {
   void Advance();
   void TellParabola();
   void FinishIteration();
-  void JudgeEnd(double decrease, double step);
+  void JudgeEnd(double decrease, double expected, double step);
   void EndSearch();
 
   const OptimiserOptions options_;
@@ -143,7 +144,7 @@ void Lbfgsb::Tell(Answer answer) {
     f_ = search_.f;
     g_ = answer.gradient;
     keeper_.SetGradientNorm(FreeGradientNorm(g_, x_, box_));
-    JudgeEnd(kInfinity, kInfinity);
+    JudgeEnd(kInfinity, kInfinity, kInfinity);
   }
   if (!done()) Advance();
 }
@@ -179,28 +180,30 @@ void Lbfgsb::Advance() {
   if (!AllFinite(question_.point)) EndSearch();
 }
 
-// search_ stands at a new iterate.
+// search_ stands at a new iterate, on the way along d from the last one to the minimum of the
+// quadratic model. A line search that went a small part of it brings little, which is no end.
 void Lbfgsb::FinishIteration() {
   const double decrease = f_ - search_.f;
-  double step = 0;
-  for (size_t j = 0; j < x_.size(); ++j) step = std::hypot(step, search_.x[j] - x_[j]);
+  // As the model has it, over all of d: -g'd / 2. dsave holds d'd and g'd.
+  const double expected = -search_.dsave[kSlopeOfStep] / 2;
+  const double step = std::sqrt(search_.dsave[kSquareOfStep]);
   x_.assign(search_.x.begin(), search_.x.end());
   g_.assign(search_.g.begin(), search_.g.end());
   f_ = search_.f;
   failing_ = true;
   keeper_.NextIteration();
   keeper_.SetGradientNorm(FreeGradientNorm(g_, x_, box_));
-  JudgeEnd(decrease, step);
+  JudgeEnd(decrease, expected, step);
 }
 
-void Lbfgsb::JudgeEnd(double decrease, double step) {
+void Lbfgsb::JudgeEnd(double decrease, double expected, double step) {
   const double norm = keeper_.progress().gradient_norm;
-  if (norm <= options_.gradient_tolerance) {
+  if (IsStationary(g_, x_, box_, options_.gradient_tolerance)) {
     return keeper_.End(Outcome::kConverged,
                        absl::StrFormat("The gradient norm is %.3g, at most the tolerance %.3g.",
                                        norm, options_.gradient_tolerance));
   }
-  if (decrease <= options_.function_tolerance * std::abs(f_)) {
+  if (std::max(decrease, expected) <= options_.function_tolerance * std::abs(f_)) {
     return keeper_.End(
         Outcome::kConverged,
         absl::StrFormat("The value changed by %.3g of itself, at most the tolerance %.3g.",

@@ -2,6 +2,7 @@
 
 #include <Eigen/Core>
 #include <Eigen/QR>
+#include <Eigen/SVD>
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -22,6 +23,9 @@ constexpr double kAccept = 1e-4, kPoor = 0.25, kGood = 0.75;
 constexpr double kFirstRadius = 1;  // in units of |D x|
 // Longest step of an element, in units of the width of its bounds.
 constexpr double kLongestStep = 0.1;
+// Singular values of J with columns of length 1, relative to the largest, that say nothing: J is no
+// better than the solves it comes from.
+constexpr double kNoise = 1e-10;
 
 using Row = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -33,6 +37,24 @@ double ScaledNorm(const Eigen::VectorXd& scale, absl::Span<const double> x, cons
     sum = std::hypot(sum, scale[j] * x[j]);
   }
   return sum;
+}
+
+// Takes directions from the model |R d + b|^2 in which R is noise: steps along them would be noise
+// divided by noise. What is left has as many rows as directions. Nothing changes where all count.
+void DropNoise(Eigen::MatrixXd& r, Eigen::VectorXd& b) {
+  if (r.size() == 0) return;
+  Eigen::VectorXd lengths = r.colwise().stableNorm();
+  for (double& length : lengths) length = length > 0 ? length : 1;
+  const Eigen::BDCSVD<Eigen::MatrixXd> svd(r * lengths.cwiseInverse().asDiagonal(),
+                                           Eigen::ComputeThinU | Eigen::ComputeThinV);
+  const Eigen::VectorXd& sigma = svd.singularValues();
+  if (!sigma.allFinite()) return;
+  Eigen::Index rank = sigma.size();
+  while (rank > 0 && sigma[rank - 1] <= kNoise * sigma[0]) --rank;
+  if (rank == r.rows()) return;
+  b = (svd.matrixU().leftCols(rank).transpose() * b).eval();
+  r = sigma.head(rank).asDiagonal() * svd.matrixV().leftCols(rank).transpose() *
+      lengths.asDiagonal();
 }
 
 class LevenbergMarquardt final : public Optimiser {
@@ -70,10 +92,10 @@ class LevenbergMarquardt final : public Optimiser {
   Question question_;
 
   // At the current point x, once there is one (value_ finite): J = Q R, of which R and Q's are
-  // enough.
+  // enough; without noise.
   std::vector<double> x_;  // [q]
   double value_ = kInfinity;
-  Eigen::MatrixXd r_;         // [k, q], k = min(M, q)
+  Eigen::MatrixXd r_;         // [k, q], k <= min(M, q)
   Eigen::VectorXd qs_;        // [k]
   Eigen::VectorXd gradient_;  // [q], J's
   Eigen::VectorXd scale_;     // [q], D; 0 where no column has differed from 0 yet
@@ -134,6 +156,7 @@ bool LevenbergMarquardt::Accept(const Answer& answer) {
   value_ = answer.value;
   r_ = std::move(r);
   qs_ = qs.head(k);
+  DropNoise(r_, qs_);
   gradient_ = gradient;
   scale_ = std::move(scale);
   keeper_.See(x_, value_);
@@ -172,8 +195,9 @@ void LevenbergMarquardt::Propose() {
   predicted_ = step.decrease;
   slope_ = step.slope;
   length_ = step.p.norm();
-  if (!(predicted_ > 0) || point == x_ || !AllFinite(point)) {
-    return keeper_.End(cut_ ? Outcome::kStalled : Outcome::kConverged,
+  const bool overflows = !AllFinite(point) || std::isnan(predicted_);
+  if (overflows || !(predicted_ > 0) || point == x_) {
+    return keeper_.End(cut_ || overflows ? Outcome::kStalled : Outcome::kConverged,
                        absl::StrFormat("The step of length %.3g is lost in rounding.", length_));
   }
   question_.point = std::move(point);
@@ -197,7 +221,8 @@ void LevenbergMarquardt::ResizeRadius(double gain) {
 
 void LevenbergMarquardt::JudgeEnd(double actual, double gain, bool accepted) {
   const double norm = keeper_.progress().gradient_norm;
-  if (accepted && norm <= options_.gradient_tolerance) {
+  if (accepted && IsStationary(absl::MakeConstSpan(gradient_.data(), size()), x_, box_,
+                               options_.gradient_tolerance)) {
     return keeper_.End(Outcome::kConverged,
                        absl::StrFormat("The gradient norm is %.3g, at most the tolerance %.3g.",
                                        norm, options_.gradient_tolerance));

@@ -7,6 +7,8 @@
 // the solution is found and kept to the bit, and convergence is that of Gauss-Newton in what is
 // free. No element moves by more than a tenth of the distance of its bounds in one step:
 // Gauss-Newton steps from far away otherwise end on bounds where a model does not respond any more.
+// Directions along which J is noise (the product of two elements matters, not each) are not moved
+// along: steps have minimum norm.
 // The gain ratio compares with the decrease of the true value, since for noise that is not Gaussian
 // the value is not |s|^2 / 2.
 #ifndef COSTATE_ENGINE_OPTIMISE_LEVENBERG_MARQUARDT_H_

@@ -35,6 +35,9 @@ struct Question {
   // Terms of the objective to sum over (indices, ascending), for methods that draw minibatches;
   // empty: all. The answer is that of the sum over them times (number of terms / number drawn).
   std::vector<int64_t> parts = {};
+  // Of kResiduals: J'J is the expected Hessian, for statistics. Optimisers leave it unset: J'J may
+  // then be another model of the Hessian, by which steps are better taken.
+  bool expected = false;
 };
 
 // `value` is +infinity where the objective could not be evaluated (a failed integration); the rest
@@ -43,9 +46,9 @@ struct Answer {
   double value = std::numeric_limits<double>::infinity();
   std::vector<double> gradient = {};   // [q]
   std::vector<double> residuals = {};  // [M], s
-  // [M, q] row-major, J, with J's = gradient and J'J the (expected) Hessian: for Gaussian noise s
-  // are the residuals and value = s's / 2 + constant; for other noise J'J is the Fisher information
-  // and s the scores that go with it.
+  // [M, q] row-major, J, with J's = gradient and J'J the expected Hessian, or see
+  // Question::expected: for Gaussian noise s are the residuals and value = s's / 2 + constant; for
+  // other noise s are the scores that go with J.
   std::vector<double> jacobian = {};
   // One sentence where value is not finite: why. Optimisers do not look at it.
   std::string detail = {};
@@ -64,7 +67,7 @@ struct OptimiserOptions {
   Algorithm algorithm = Algorithm::kLevenbergMarquardt;
   int64_t max_iterations = 200;          // NLopt: evaluations
   double function_tolerance = 1e-9;      // relative decrease of the value
-  double gradient_tolerance = 1e-8;      // on Progress::gradient_norm
+  double gradient_tolerance = 1e-8;      // on the gradient, by max(1, |x_j|): largest component
   double step_tolerance = 1e-9;          // relative, of x
   double learning_rate = 1e-2;           // Adam, AdamW
   double weight_decay = 1e-2;            // AdamW

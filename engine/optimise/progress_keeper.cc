@@ -93,16 +93,32 @@ bool IsWithin(absl::Span<const double> point, const Box& box) {
   return true;
 }
 
+namespace {
+
+// Whether element j is held fixed, or its component pushes against a bound it is on.
+bool IsHeld(double gradient, double point, double lower, double upper) {
+  return (point <= lower && gradient >= 0) || (point >= upper && gradient <= 0) || lower == upper;
+}
+
+}  // namespace
+
 double FreeGradientNorm(absl::Span<const double> gradient, absl::Span<const double> point,
                         const Box& box) {
   double norm = 0;
   for (size_t j = 0; j < gradient.size(); ++j) {
-    const bool held = (point[j] <= box.lower[j] && gradient[j] >= 0) ||
-                      (point[j] >= box.upper[j] && gradient[j] <= 0) ||
-                      box.lower[j] == box.upper[j];
-    if (!held) norm = std::max(norm, std::abs(gradient[j]));
+    if (IsHeld(gradient[j], point[j], box.lower[j], box.upper[j])) continue;
+    norm = std::max(norm, std::abs(gradient[j]));
   }
   return norm;
+}
+
+bool IsStationary(absl::Span<const double> gradient, absl::Span<const double> point, const Box& box,
+                  double tolerance) {
+  for (size_t j = 0; j < gradient.size(); ++j) {
+    if (IsHeld(gradient[j], point[j], box.lower[j], box.upper[j])) continue;
+    if (std::abs(gradient[j]) * std::max(1.0, std::abs(point[j])) > tolerance) return false;
+  }
+  return true;
 }
 
 }  // namespace costate::optimise

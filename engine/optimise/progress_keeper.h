@@ -51,6 +51,11 @@ bool IsWithin(absl::Span<const double> point, const Box& box);
 double FreeGradientNorm(absl::Span<const double> gradient, absl::Span<const double> point,
                         const Box& box);
 
+// Whether no component of `gradient` at `point`, but those that FreeGradientNorm leaves out, is
+// above `tolerance` / max(1, |x_j|): large elements have small components at any point.
+bool IsStationary(absl::Span<const double> gradient, absl::Span<const double> point, const Box& box,
+                  double tolerance);
+
 }  // namespace costate::optimise
 
 #endif  // COSTATE_ENGINE_OPTIMISE_PROGRESS_KEEPER_H_

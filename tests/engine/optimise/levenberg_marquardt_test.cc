@@ -282,6 +282,64 @@ TEST(LevenbergMarquardtTest, Underdetermined) {
   EXPECT_NEAR(run.progress.best[0] * run.progress.best[1], 2, 1e-8);
 }
 
+// Only the product of two elements matters, and derivatives are as inexact as those of a solve: the
+// product and the rate are found, and nothing moves along the direction that does not matter.
+TEST(LevenbergMarquardtTest, DirectionsWithoutInfluenceAreNotFollowed) {
+  for (const double inexact : {0.0, 1e-15, 1e-12, 1e-10}) {
+    const LeastSquares objective = {
+        3, 1, [inexact](const auto& x, auto& s, auto& j) {
+          s.clear();
+          j.clear();
+          for (int i = 0; i < 12; ++i) {
+            const double y = 2 * std::exp(-0.5 * i) + 0.1 * std::cos(7 * i);
+            const double m = std::exp(x[0] + x[1] - std::exp(x[2]) * i);
+            s.push_back((m - y) / 0.1);
+            const double row[] = {m, m, -m * std::exp(x[2]) * i};
+            for (int e = 0; e < 3; ++e) {
+              const double noise = std::sin(1e4 * x[2] + 5 * i + 11 * e);
+              j.push_back(row[e] / 0.1 * (1 + inexact * noise));
+            }
+          }
+        }};
+    const Box box = {{-2.3, -2.3, -5}, {2.3, 2.3, 3}};
+    const Course run = RunToEnd(OptimiserOptions{}, box, {0.2, 0.5, -1}, objective);
+    EXPECT_EQ(run.progress.outcome, Outcome::kConverged) << run.progress.detail;
+    EXPECT_LE(run.progress.evaluations, 15) << inexact;
+    // Steps are of minimum norm: the two, alike in their influence, move alike.
+    EXPECT_NEAR(run.progress.best[0] - run.progress.best[1], -0.3, 1e-6) << inexact;
+    EXPECT_LE(run.progress.gradient_norm, 1e-4) << inexact;
+  }
+}
+
+// The same where an element at its bound leaves fewer directions.
+TEST(LevenbergMarquardtTest, DirectionsWithoutInfluenceAreNotFollowedAtBounds) {
+  const LeastSquares objective = {4, 1, [](const auto& x, auto& s, auto& j) {
+                                    s = {x[0] + x[1] - 1, x[2] + x[3] - 2, x[2] - x[3] + 3};
+                                    j = {1, 1, 0, 0, 0, 0, 1, 1, 0, 0, 1, -1};
+                                    for (size_t i = 0; i < j.size(); ++i) {
+                                      j[i] *= 1 + 1e-12 * std::sin(3.0 * static_cast<double>(i));
+                                    }
+                                  }};
+  const Box box = {{-10, -10, 0.25, -10}, {10, 10, 10, 10}};
+  const Course run = RunToEnd(OptimiserOptions{}, box, {3, 2, 1, 1}, objective);
+  EXPECT_EQ(run.progress.outcome, Outcome::kConverged) << run.progress.detail;
+  EXPECT_EQ(run.progress.best[2], 0.25);
+  EXPECT_NEAR(run.progress.best[0] + run.progress.best[1], 1, 1e-6);
+  EXPECT_NEAR(run.progress.best[0] - run.progress.best[1], 1, 1e-6);
+}
+
+// What is small in the units of a large element is no sign of an end: from 1e12 to 3e12 the value
+// falls from 2 to 0 and its slope is 2e-12.
+TEST(LevenbergMarquardtTest, LargeElementsDoNotEndAtTheStart) {
+  const LeastSquares objective = {1, 1, [](const auto& x, auto& s, auto& j) {
+                                    s = {std::log(x[0] / 3e12)};
+                                    j = {1 / x[0]};
+                                  }};
+  const Course run = RunToEnd(OptimiserOptions{}, {{1e11}, {1e14}}, {1e12}, objective);
+  EXPECT_EQ(run.progress.outcome, Outcome::kConverged) << run.progress.detail;
+  EXPECT_NEAR(run.progress.best[0], 3e12, 3e4);
+}
+
 // Poisson regression by Fisher scoring: s and J are scores and roots of weights, the value is not
 // |s|^2 / 2. With mean exp(a + b t), value = sum mean - y ln mean, s = (mean - y) / mean^(1/2).
 TEST(LevenbergMarquardtTest, FisherScoringOfCounts) {
