@@ -103,8 +103,8 @@ class Batch {
       return absl::OkStatus();
     }
     task.value = FillLikelihoodRows(*task.condition, *task.point, *values, task.factor,
-                                    static_cast<int64_t>(fit_.elements.size()), task.residuals,
-                                    task.jacobian);
+                                    task.expected, static_cast<int64_t>(fit_.elements.size()),
+                                    task.residuals, task.jacobian);
     return absl::OkStatus();
   }
 

@@ -20,7 +20,8 @@ struct ConditionTask {
   const BoundCondition* condition = nullptr;
   const SearchPoint* point = nullptr;
   int64_t question = 0;
-  double factor = 1;  // of this condition's terms in the answer
+  double factor = 1;      // of this condition's terms in the answer
+  bool expected = false;  // see optimise::Question
 
   // Results. Infinite where the integration failed or a prediction is out of its domain.
   double value = std::numeric_limits<double>::infinity();  // without factor

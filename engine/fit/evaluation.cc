@@ -93,6 +93,7 @@ class Evaluation {
     task.point = &points_[i];
     task.question = i;
     task.factor = FactorOf(question);
+    task.expected = question.expected;
     return task;
   }
 

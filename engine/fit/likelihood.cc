@@ -165,12 +165,13 @@ double DifferentiateLikelihood(const BoundCondition& condition, const SearchPoin
 }
 
 double FillLikelihoodRows(const BoundCondition& condition, const SearchPoint& point,
-                          const ChannelValues& values, double factor, int64_t num_elements,
-                          double* residuals, double* jacobian) {
+                          const ChannelValues& values, double factor, bool expected,
+                          int64_t num_elements, double* residuals, double* jacobian) {
   RowWriter writer(condition, point, values, factor, num_elements, residuals, jacobian);
   return ForEachMeasurement(
       condition, point, values,
-      [&writer](const BoundSeries& series, int64_t row, double channel, const NoiseTerm& term) {
+      [&](const BoundSeries& series, int64_t row, double channel, NoiseTerm term) {
+        if (!expected) Reweigh(series.noise, &term);
         writer.Measurement(series, row, channel, term);
       });
 }

@@ -54,12 +54,13 @@ double DifferentiateLikelihood(const BoundCondition& condition, const SearchPoin
                                const ChannelValues& values, LikelihoodGradient* gradient);
 
 // The same value, with condition.num_rows rows: residuals s, and jacobian [num_rows, num_elements]
-// in search coordinates, zero on entry. Both are multiplied by sqrt(factor). Rows of a series stand
+// in search coordinates, zero on entry. Both are multiplied by sqrt(factor). Unless `expected`
+// (optimise::Question), measurements are reweighed. Rows of a series stand
 // one after another: a row for each value that is there, then one for an estimated sigma, which
 // stands for those of all N values: s = sum of g / sqrt(N I), J = sqrt(N I) d ln sigma.
 double FillLikelihoodRows(const BoundCondition& condition, const SearchPoint& point,
-                          const ChannelValues& values, double factor, int64_t num_elements,
-                          double* residuals, double* jacobian);
+                          const ChannelValues& values, double factor, bool expected,
+                          int64_t num_elements, double* residuals, double* jacobian);
 
 // scale * channel + offset of a series at one of its times.
 double PredictValue(const BoundSeries& series, const SearchPoint& point,

@@ -1,5 +1,6 @@
 #include "engine/fit/noise.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -7,6 +8,7 @@ namespace costate::fit {
 namespace {
 
 constexpr double kLogRootTwoPi = 0.918938533204672742;  // ln sqrt(2 pi)
+constexpr double kLeastWeighed = 1e-6;                  // |r| of Reweigh
 constexpr double kLog2 = 0.693147180559945309;
 
 bool IsLaplace(Noise noise) { return noise == Noise::kLaplace || noise == Noise::kLogLaplace; }
@@ -46,6 +48,13 @@ NoiseTerm EvaluateNoise(Noise noise, double m, double y, double sigma) {
     term.sigma_gradient = 1 - r * r;
   }
   return term;
+}
+
+void Reweigh(Noise noise, NoiseTerm* term) {
+  if (!IsLaplace(noise)) return;
+  const double root = std::sqrt(std::max(std::fabs(term->residual), kLeastWeighed));
+  term->score = -term->residual / root;
+  term->slope /= root;
 }
 
 double SigmaInformation(Noise noise) { return IsLaplace(noise) ? 1 : 2; }

@@ -15,6 +15,12 @@
 //                 by mu: g             I              by sigma: g        I
 //   Gaussian      r / sigma            1 / sigma^2    (1 - r^2) / sigma  2 / sigma^2
 //   Laplace       sign(r) / sigma      1 / sigma^2    (1 - |r|) / sigma  1 / sigma^2
+//
+// Optimisers see Laplace noise through other rows (Reweigh): Fisher scoring takes the kink of |r|
+// for a slope and ends near it. With r_k the residual of the row's point,
+//   |r| <= r^2 / (2 |r_k|) + |r_k| / 2,
+// with equality at r_k, so a step that lowers the right side lowers |r| too: iteratively reweighted
+// least squares (Schlossmacher 1973; Hunter and Lange 2004, "A tutorial on MM algorithms").
 #ifndef COSTATE_ENGINE_FIT_NOISE_H_
 #define COSTATE_ENGINE_FIT_NOISE_H_
 
@@ -34,6 +40,10 @@ struct NoiseTerm {
 
 // Of a measurement y, positive for log noise, about m.
 NoiseTerm EvaluateNoise(Noise noise, double m, double y, double sigma);
+
+// The row of a measurement for an optimiser: that of the quadratic above, with |r_k| at least 1e-6,
+// below which the gradient is that of r^2 / 2e-6. Nothing changes for the other noise models.
+void Reweigh(Noise noise, NoiseTerm* term);
 
 // Fisher information about ln sigma of one measurement.
 double SigmaInformation(Noise noise);

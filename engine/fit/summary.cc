@@ -93,7 +93,7 @@ class Best {
                                                   ", nothing is said of their uncertainty."));
       return absl::OkStatus();
     }
-    const optimise::Question question = {search_, optimise::Wanted::kResiduals, {}};
+    const optimise::Question question = {search_, optimise::Wanted::kResiduals, {}, true};
     const optimise::Question* const asked = &question;
     ASSIGN_OR_RETURN(const std::vector<optimise::Answer> answers,
                      objective_.Evaluate({&asked, 1}, stop, workers));

@@ -97,8 +97,9 @@ inline std::vector<std::string> NamesOf(const Objective& objective) {
 }
 
 inline optimise::Answer Ask(const Objective& objective, std::vector<double> point,
-                            optimise::Wanted wanted, std::vector<int64_t> parts = {}) {
-  const optimise::Question question = {std::move(point), wanted, std::move(parts)};
+                            optimise::Wanted wanted, std::vector<int64_t> parts = {},
+                            bool expected = false) {
+  const optimise::Question question = {std::move(point), wanted, std::move(parts), expected};
   const optimise::Question* pointer = &question;
   NoWorkers workers;
   auto answers = objective.Evaluate(absl::MakeConstSpan(&pointer, 1), kNeverStops, workers);

@@ -323,8 +323,8 @@ TEST(Objective, InformationIsTheVarianceOfTheScore) {
       }
       const auto objective = MakeObjective(problem);
       ASSERT_NE(objective, nullptr);
-      const Answer rows =
-          Ask(*objective, objective->ToSearch(std::vector<double>{0.5, sigma}), Wanted::kResiduals);
+      const Answer rows = Ask(*objective, objective->ToSearch(std::vector<double>{0.5, sigma}),
+                              Wanted::kResiduals, {}, /*expected=*/true);
       expected = Information(rows);  // without the data
       const std::vector<double> score = GradientOfRows(rows);
       for (int a = 0; a < 2; ++a) {
