@@ -192,10 +192,9 @@ def test_noise_models(client, noise, known):
     lowest = minimize(
         above, best, method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000}
     )
-    # The density of Laplace has a kink at every datum; a trust region may end in one, and says so.
-    smooth = "laplace" not in noise
-    assert lowest.fun > (-1e-8 if smooth else -0.05)
-    assert result.starts[0].outcome == "converged" or not smooth
+    # The density of Laplace has a kink at every datum, which is met to 1e-6 of sigma.
+    assert lowest.fun > (-1e-5 if "laplace" in noise else -1e-8)
+    assert result.starts[0].outcome == "converged"
 
 
 def test_conditions_and_what_they_share(client):
@@ -292,8 +291,7 @@ def test_weights_and_priors(client):
 @pytest.mark.parametrize(
     "arguments",
     [
-        # One small decrease, as on the plateau on the way here, ends it at the default.
-        {"method": "lbfgsb", "function_tolerance": 1e-12},
+        {"method": "lbfgsb"},
         {"method": "adam", "learning_rate": 0.05, "max_iterations": 3000, "schedule": "cosine"},
         {"method": "nlopt", "nlopt_algorithm": "LN_BOBYQA"},
     ],
@@ -334,14 +332,14 @@ def test_what_the_data_do_not_identify_is_said(client):
             "k": 0.4,
         },
     )
-    # Along the valley between both all is alike, up to where a bound ends it.
     assert result["gain"] * result["y"] == pytest.approx(1.0, rel=1e-6)
-    assert result.eigenvalues[0] < 1e-6 * result.eigenvalues[-1]
-    loose = [e for e in result.estimates if math.isnan(e.standard_error)]
-    assert loose and {e.name for e in loose} <= {"gain", "y"}
-    assert all(e.name in " ".join(result.unidentified) for e in loose)
+    assert result.unidentified == (
+        "Only gain*y is determined by the data, neither gain nor y alone.",
+    )
+    assert not any(e.at_bound for e in result.estimates)
+    assert math.isnan(result.standard_errors["gain"]) and math.isnan(result.standard_errors["y"])
     assert result.standard_errors["k"] > 0
-    assert "not identified" in result.table() or "bound" in result.table()
+    assert "not identified" in result.table()
 
 
 # Bad input: refused before anything is stored, with the path of the field
