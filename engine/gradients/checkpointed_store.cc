@@ -298,7 +298,7 @@ class CheckpointedStore : public StepStore {
 
   absl::Status Place(const StepInHand& hand) {
     state_.resize(storage_.num_states());
-    CopyLane(hand.y_new, hand.lanes, storage_.num_states(), state_.data());
+    CopyLane(hand.y_new(), hand.lanes(), storage_.num_states(), state_.data());
     Checkpoint& free = checkpoints()[height_++];
     free.step = at_;
     disturbed_ = true;

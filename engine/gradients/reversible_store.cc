@@ -193,7 +193,7 @@ class ReversibleStore : public StepStore {
   absl::StatusOr<bool> NextToKeep(const StepInHand& hand, StepTask* task) {
     if (tried_ > 0 && tried_ % every_ == 0) {
       again_.resize(carried_);
-      CopyLane(hand.y_new, hand.lanes, carried_, again_.data());
+      CopyLane(hand.y_new(), hand.lanes(), carried_, again_.data());
       RETURN_IF_ERROR(Keep(tried_, again_.data()));
       peak_bytes_ = std::max(peak_bytes_, bytes());
     }
@@ -216,12 +216,13 @@ class ReversibleStore : public StepStore {
   double Distance(const StepInHand& hand, const double* kept) const {
     const StepControl& control = input_.options.control;
     const int64_t n = input_.problem.field->num_states();
+    const double* y = hand.y();
     double sum = 0;
     for (int64_t i = 0; i < n; ++i) {
       const double atol = control.atol[control.atol.size() == 1 ? 0 : i];
       const double weight = atol + control.rtol * std::fabs(kept[i]);
       const double ratio =
-          (hand.y[i * hand.lanes] - kept[i]) / std::max(weight, std::numeric_limits<double>::min());
+          (y[i * hand.lanes()] - kept[i]) / std::max(weight, std::numeric_limits<double>::min());
       sum += ratio * ratio;
     }
     const double distance = std::sqrt(sum / static_cast<double>(n));

@@ -94,8 +94,8 @@ class SegmentedStore : public StepStore {
 
   absl::Status Next(const StepInHand& hand, StepTask* task) override {
     if (fills_) {
-      CopyLane(hand.y, hand.lanes, n_, states_.get() + held_ * n_);
-      CopyLane(hand.stages(), hand.lanes, stage_values_, stages_.get() + held_ * stage_values_);
+      CopyLane(hand.y(), hand.lanes(), n_, states_.get() + held_ * n_);
+      CopyLane(hand.stages(), hand.lanes(), stage_values_, stages_.get() + held_ * stage_values_);
       ++held_;
     } else if (left_ == first_) {
       if (segment_ == 0) {

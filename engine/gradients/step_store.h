@@ -34,14 +34,25 @@ struct StepTask {
   const double* stages = nullptr;  // [stages][n]
 };
 
-// The step tried or undone last: element i of an array stands at i * lanes.
-struct StepInHand {
-  int lanes = 1;
-  const double* y = nullptr;      // [carried][n] at its start
-  const double* y_new = nullptr;  // [carried][n] at its end; after kTry
-  const Stepper* stepper = nullptr;
-  int lane = 0;
-  const double* stages() const { return stepper->stages() + lane; }  // [stages][n]; after kTry
+// The step tried or undone last: element i of an array stands at i * lanes().
+class StepInHand {
+ public:
+  StepInHand() = default;
+  StepInHand(const Stepper& tried, int lane) : lanes_(tried.lanes()), lane_(lane), tried_(&tried) {}
+  StepInHand(const double* undone, int lanes, int lane)
+      : lanes_(lanes), lane_(lane), undone_(undone) {}
+
+  int lanes() const { return lanes_; }
+  // [carried][n] at its start.
+  const double* y() const { return (tried_ != nullptr ? tried_->y() : undone_) + lane_; }
+  // After kTry: [carried][n] at its end, and [stages][n].
+  const double* y_new() const { return tried_->y_new() + lane_; }
+  const double* stages() const { return tried_->stages() + lane_; }
+
+ private:
+  int lanes_ = 1, lane_ = 0;
+  const Stepper* tried_ = nullptr;
+  const double* undone_ = nullptr;
 };
 inline void CopyLane(const double* from, int lanes, int64_t count, double* to) {
   for (int64_t i = 0; i < count; ++i) to[i] = from[i * lanes];

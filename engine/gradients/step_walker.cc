@@ -18,18 +18,20 @@ StepWalker::StepWalker(const Scheme& scheme, const VectorField& field, int lanes
       lanes_(lanes) {}
 
 absl::Status StepWalker::Begin(int lane, StepStore* store, const double* params) {
-  lanes_[lane] = {.state = State::kStarts, .store = store, .params = params};
+  lanes_[lane] = {
+      .state = State::kStarts, .store = store, .params = params, .times = store->times()};
   if (inverse_ != nullptr) inverse_->SetParams(lane, params);
   if (for_stages_ != nullptr) for_stages_->Resume(lane, 0, hand_.data(), params);
   return store->BeginWalk();
 }
 
 absl::Status StepWalker::Work() {
-  RETURN_IF_ERROR(stop_.Poll());
+  if (W_ == 1) return WorkAlone();
   for (int l = 0; l < W_; ++l) {
     if (ready(l) || lanes_[l].state == State::kStarts) RETURN_IF_ERROR(NextTask(l));
   }
   while (true) {
+    RETURN_IF_ERROR(stop_.Poll());
     int work = 0, wait = 0;
     for (int l = 0; l < W_; ++l) {
       work += lanes_[l].state == State::kWorks ? 1 : 0;
@@ -38,21 +40,61 @@ absl::Status StepWalker::Work() {
     if (wait >= work) break;
     RETURN_IF_ERROR(TryAll());
     RETURN_IF_ERROR(UndoAll());
+  }
+  return ShowSteps();
+}
+
+// What Work is for several lanes; short steps take little more time than this.
+absl::Status StepWalker::WorkAlone() {
+  RETURN_IF_ERROR(stop_.Poll());
+  RETURN_IF_ERROR(NextTask(0));
+  while (lanes_[0].state == State::kWorks) {
+    if (lanes_[0].task.kind == StepTask::Kind::kTry) {
+      RETURN_IF_ERROR(TryAlone());
+    } else {
+      RETURN_IF_ERROR(UndoAll());
+    }
     RETURN_IF_ERROR(stop_.Poll());
   }
-  if (W_ > 1) return ShowSteps();
-  if (ready(0)) ShowRecord();
+  if (ready(0)) {
+    ShowRecord();
+  } else if (stepper_ != nullptr) {
+    CountAlone();
+  }
   return absl::OkStatus();
 }
 
+absl::Status StepWalker::TryAlone() {
+  if (stepper_ == nullptr) {
+    ASSIGN_OR_RETURN(stepper_, MakeStepper(scheme_, field_, 1));
+  }
+  Lane& lane = lanes_[0];
+  const StepTask& task = lane.task;
+  if (task.y != nullptr) {
+    CountAlone();
+    stepper_->Resume(0, lane.times[task.step], task.y, lane.params);
+    counted_ = stepper_->rhs_evaluations(0);
+  } else {
+    constexpr bool kAdvance[] = {true};
+    stepper_->Advance(kAdvance);
+  }
+  stepper_->Step(&lane.times[task.step + 1]);
+  lane.store->CountWork(1, 0);
+  lane.last = StepTask::Kind::kTry;
+  lane.has_stages = true;
+  return NextTask(0);
+}
+
+void StepWalker::CountAlone() {
+  const int64_t evaluations = stepper_->rhs_evaluations(0);
+  lanes_[0].store->CountWork(0, evaluations - counted_);
+  counted_ = evaluations;
+}
+
 StepInHand StepWalker::InHand(int l) const {
-  if (lanes_[l].last == StepTask::Kind::kUndo) return {.lanes = W_, .y = hand_.data() + l};
-  if (lanes_[l].last != StepTask::Kind::kTry) return {};
-  return {.lanes = W_,
-          .y = stepper_->y() + l,
-          .y_new = stepper_->y_new() + l,
-          .stepper = stepper_.get(),
-          .lane = l};
+  if (lanes_[l].last == StepTask::Kind::kUndo) return StepInHand(hand_.data(), W_, l);
+  if (lanes_[l].last == StepTask::Kind::kTry) return StepInHand(*stepper_, l);
+  return StepInHand();
 }
 
 absl::Status StepWalker::NextTask(int l) {
@@ -76,9 +118,8 @@ absl::Status StepWalker::NextTask(int l) {
 
 void StepWalker::TakeInHand(int l) {
   Lane& lane = lanes_[l];
-  const absl::Span<const double> times = lane.store->times();
-  t_[l] = times[lane.task.step];
-  t_next_[l] = times[lane.task.step + 1];
+  t_[l] = lane.times[lane.task.step];
+  t_next_[l] = lane.times[lane.task.step + 1];
   h_[l] = t_next_[l] - t_[l];
   if (lane.task.y == nullptr) {
     // That step was to be taken anyway.
@@ -110,10 +151,9 @@ absl::Status StepWalker::TryAll() {
   for (int l = 0; l < W_; ++l) {
     if (!Wants(l, StepTask::Kind::kTry)) continue;
     Lane& lane = lanes_[l];
-    const absl::Span<const double> times = lane.store->times();
     const StepTask& task = lane.task;
-    if (task.y != nullptr) stepper_->Resume(l, times[task.step], task.y, lane.params);
-    try_end_[l] = times[task.step + 1];
+    if (task.y != nullptr) stepper_->Resume(l, lane.times[task.step], task.y, lane.params);
+    try_end_[l] = lane.times[task.step + 1];
     before[l] = stepper_->rhs_evaluations(l);
   }
   stepper_->Step(try_end_);
@@ -139,9 +179,8 @@ absl::Status StepWalker::UndoAll() {
   for (int l = 0; l < W_; ++l) {
     if (!Wants(l, StepTask::Kind::kUndo)) continue;
     const Lane& lane = lanes_[l];
-    const absl::Span<const double> times = lane.store->times();
-    undo_t_[l] = times[lane.task.step];
-    undo_end_[l] = times[lane.task.step + 1];
+    undo_t_[l] = lane.times[lane.task.step];
+    undo_end_[l] = lane.times[lane.task.step + 1];
     if (lane.task.y != nullptr) CopyColumn(lane.task.y, carried_, l, hand_.data());
   }
   const int64_t before = inverse_->rhs_evaluations();

@@ -50,6 +50,7 @@ class StepWalker {
     State state = State::kIdle;
     StepStore* store = nullptr;
     const double* params = nullptr;
+    absl::Span<const double> times;
     StepTask task;
     StepTask::Kind last = StepTask::Kind::kDone;  // kTry or kUndo
     bool has_stages = false;                      // of the step in hand
@@ -58,6 +59,9 @@ class StepWalker {
   StepInHand InHand(int l) const;
   absl::Status NextTask(int l);
   void TakeInHand(int l);
+  absl::Status WorkAlone();
+  absl::Status TryAlone();
+  void CountAlone();
   absl::Status TryAll();
   absl::Status UndoAll();
   absl::Status NextTasks(StepTask::Kind done);
@@ -88,6 +92,7 @@ class StepWalker {
   std::unique_ptr<StepInverse> inverse_;
   double try_end_[kMaxLanes] = {};
   bool advance_[kMaxLanes] = {};
+  int64_t counted_ = 0;  // evaluations of a lane alone since its last Resume
   double undo_t_[kMaxLanes] = {}, undo_end_[kMaxLanes] = {};
   std::vector<double> hand_, stages_;              // [carried][n][W], [stages][n][W]
   std::vector<double> other_hand_, other_stages_;  // while some lanes wait

@@ -63,11 +63,11 @@ class TryingStore : public StepStore {
     const StepRecord step = whole_.step(i);
     const int64_t n = whole_.num_states;
     for (int64_t e = 0; e < n; ++e) {
-      EXPECT_EQ(hand.y[e * hand.lanes], step.y[e]);
-      EXPECT_EQ(hand.y_new[e * hand.lanes], whole_.states[(i + 1) * n + e]);
+      EXPECT_EQ(hand.y()[e * hand.lanes()], step.y[e]);
+      EXPECT_EQ(hand.y_new()[e * hand.lanes()], whole_.states[(i + 1) * n + e]);
     }
     for (int64_t k = 0; k < GetMethodInfo(whole_.scheme).stages * n; ++k) {
-      EXPECT_EQ(hand.stages()[k * hand.lanes], step.stages[k]) << "step " << i;
+      EXPECT_EQ(hand.stages()[k * hand.lanes()], step.stages[k]) << "step " << i;
     }
     ++compared_;
   }
