@@ -1,7 +1,6 @@
 #include "server/jobs/job_progress.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace costate::jobs {
@@ -30,15 +29,32 @@ bool JobProgress::TakeEnd() {
   return !std::exchange(end_taken_, true);
 }
 
-std::shared_ptr<JobProgress> JobProgresses::Of(const std::string& job) {
+void JobProgress::BeginAgain() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (auto it = by_job_.begin(); it != by_job_.end();) {
-    it = it->second.expired() && it->first != job ? by_job_.erase(it) : std::next(it);
+  end_taken_ = false;
+}
+
+std::shared_ptr<JobProgress> JobProgresses::Of(const std::string& job) {
+  constexpr size_t kKept = 64;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  std::shared_ptr<JobProgress>& progress = by_job_[job];
+  if (progress == nullptr) {
+    progress = std::make_shared<JobProgress>();
+    order_.push_back(job);
+  } else if (progress.use_count() == 1) {
+    progress->BeginAgain();
   }
-  std::weak_ptr<JobProgress>& known = by_job_[job];
-  std::shared_ptr<JobProgress> progress = known.lock();
-  if (progress == nullptr) known = progress = std::make_shared<JobProgress>();
-  return progress;
+  std::shared_ptr<JobProgress> wanted = progress;
+  for (size_t left = order_.size(); left > 0 && by_job_.size() > kKept; --left) {
+    const auto oldest = by_job_.find(order_.front());
+    if (oldest->second.use_count() == 1) {
+      by_job_.erase(oldest);
+    } else {
+      order_.push_back(order_.front());
+    }
+    order_.pop_front();
+  }
+  return wanted;
 }
 
 }  // namespace costate::jobs

@@ -4,6 +4,7 @@
 #define COSTATE_SERVER_JOBS_JOB_PROGRESS_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -21,6 +22,8 @@ class JobProgress {
   bool empty() const;
   // True for the first who asks: of tasks that end together, one counts the end of their job.
   bool TakeEnd();
+  // Its tasks begin to run here, for the first time or once more.
+  void BeginAgain();
 
  private:
   mutable std::mutex mutex_;
@@ -28,7 +31,8 @@ class JobProgress {
   bool end_taken_ = false;
 };
 
-// One for each job that has tasks running here, as long as it has.
+// One for each job that has tasks running here, and for those that had lately: the tasks of a job
+// may run one after another.
 // Thread-safety: all members may be called from any thread.
 class JobProgresses {
  public:
@@ -36,7 +40,8 @@ class JobProgresses {
 
  private:
   std::mutex mutex_;
-  std::map<std::string, std::weak_ptr<JobProgress>> by_job_;
+  std::map<std::string, std::shared_ptr<JobProgress>> by_job_;
+  std::deque<std::string> order_;  // of by_job_, oldest first
 };
 
 }  // namespace costate::jobs

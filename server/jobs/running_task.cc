@@ -181,7 +181,11 @@ void RunningTask::StartDeadline() {
   if (claim_.deadline == absl::InfiniteFuture()) return;
   const auto left = absl::ToChronoNanoseconds(claim_.deadline - absl::Now());
   timer_ = environment_.timer().Schedule(std::chrono::steady_clock::now() + left,
-                                         [this] { Stop(Cancellation::Reason::kDeadlineExceeded); });
+                                         // It may be called after the task has ended.
+                                         [task = weak_from_this()] {
+                                           if (const auto self = task.lock())
+                                             self->Stop(Cancellation::Reason::kDeadlineExceeded);
+                                         });
 }
 
 void RunningTask::Restore() {
@@ -261,9 +265,7 @@ void RunningTask::Run(ComputePool::Slot& slot) {
   slot_ = nullptr;
 }
 
-void RunningTask::GiveBack() {
-  if (held()) Release();
-}
+void RunningTask::EndUnstarted() { Settle(CancellationStatus(cancellation_.reason())); }
 
 void RunningTask::Settle(absl::StatusOr<std::string> result) {
   if (!held()) return LogEvent(LogLevel::kWarning, "job_lost", "the lease is gone");

@@ -30,7 +30,7 @@
 namespace costate::jobs {
 
 // Thread-safety: Run from one thread of the pool; the members marked so from any.
-class RunningTask final : public TaskContext {
+class RunningTask final : public TaskContext, public std::enable_shared_from_this<RunningTask> {
  public:
   // `claimed_at`, by BootTime(), lies before the claim was asked for.
   RunningTask(const WorkerOptions& options, std::string worker, Environment& environment,
@@ -39,8 +39,8 @@ class RunningTask final : public TaskContext {
 
   // Carries the task out and tells the store how it ended. Once.
   void Run(ComputePool::Slot& slot);
-  // Instead of Run, for a task that found no thread.
-  void GiveBack();
+  // Instead of Run, for a task that has not started and was stopped: tells the store why.
+  void EndUnstarted();
 
   // Any thread.
   const Lease& lease() const { return claim_.lease; }

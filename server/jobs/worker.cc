@@ -70,7 +70,9 @@ class PoolWorker final : public Worker {
   void Renew();
   void FenceExpired();
 
-  std::vector<TaskPtr> Tasks() const;
+  std::vector<Entry> Entries() const;
+  // Also where it has not started.
+  void StopTask(const Entry& entry, Cancellation::Reason reason);
   bool draining() const { return draining_; }
   // Until it is time, or a drain begins, or, if asked for, a slot is free.
   void Wait(absl::Duration time, bool for_slot = false);
@@ -169,7 +171,8 @@ void PoolWorker::Begin(jobs::Claim claim, absl::Duration claimed_at) {
   };
   const absl::StatusOr<uint64_t> ticket = environment_.pool().Submit(std::move(work));
   if (!ticket.ok()) {
-    task->GiveBack();
+    task->Stop(Cancellation::Reason::kShuttingDown);
+    task->EndUnstarted();
     End(task);
     Wait(kAfterError);
     return;
@@ -215,10 +218,10 @@ void PoolWorker::Keep() {
 }
 
 void PoolWorker::Renew() {
-  const std::vector<TaskPtr> tasks = Tasks();
-  if (tasks.empty()) return;
+  const std::vector<Entry> entries = Entries();
+  if (entries.empty()) return;
   std::vector<Lease> leases;
-  for (const TaskPtr& task : tasks) leases.push_back(task->lease());
+  for (const Entry& entry : entries) leases.push_back(entry.task->lease());
   const absl::Duration sent_at = BootTime();
   const absl::StatusOr<std::vector<JobStore::Renewal>> renewals =
       store_.Renew(leases, options_.lease);
@@ -228,30 +231,30 @@ void PoolWorker::Renew() {
         {{"worker", name_}, {"detail", std::string(renewals.status().message())}});
     return;
   }
-  for (size_t i = 0; i < tasks.size() && i < renewals->size(); ++i) {
+  for (size_t i = 0; i < entries.size() && i < renewals->size(); ++i) {
     const JobStore::Renewal& renewal = (*renewals)[i];
     if (renewal.held) {
-      tasks[i]->Renewed(sent_at);
-      if (renewal.cancel) tasks[i]->Stop(Cancellation::Reason::kClientCancelled);
+      entries[i].task->Renewed(sent_at);
+      if (renewal.cancel) StopTask(entries[i], Cancellation::Reason::kClientCancelled);
     } else {
-      tasks[i]->Lose();
+      entries[i].task->Lose();
     }
   }
 }
 
 void PoolWorker::FenceExpired() {
-  for (const TaskPtr& task : Tasks()) {
-    if (!task->held()) task->Lose();
+  for (const Entry& entry : Entries()) {
+    if (!entry.task->held()) entry.task->Lose();
   }
 }
 
 // ---- the rest
 
-std::vector<PoolWorker::TaskPtr> PoolWorker::Tasks() const {
+std::vector<PoolWorker::Entry> PoolWorker::Entries() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<TaskPtr> tasks;
-  for (const auto& [address, entry] : running_) tasks.push_back(entry.task);
-  return tasks;
+  std::vector<Entry> entries;
+  for (const auto& [address, entry] : running_) entries.push_back(entry);
+  return entries;
 }
 
 void PoolWorker::Wait(absl::Duration time, bool for_slot) {
@@ -261,10 +264,17 @@ void PoolWorker::Wait(absl::Duration time, bool for_slot) {
   });
 }
 
+void PoolWorker::StopTask(const Entry& entry, Cancellation::Reason reason) {
+  entry.task->Stop(reason);
+  if (entry.ticket == 0 || !environment_.pool().Withdraw(entry.ticket)) return;
+  entry.task->EndUnstarted();
+  End(entry.task);
+}
+
 void PoolWorker::CancelJob(const std::string& id) {
   const std::lock_guard<std::mutex> claiming(claiming_);
-  for (const TaskPtr& task : Tasks()) {
-    if (task->lease().job == id) task->Stop(Cancellation::Reason::kClientCancelled);
+  for (const Entry& entry : Entries()) {
+    if (entry.task->lease().job == id) StopTask(entry, Cancellation::Reason::kClientCancelled);
   }
 }
 
@@ -277,16 +287,8 @@ void PoolWorker::Drain() {
   }
   store_.WakeAll();
   claimer_.join();
-  std::vector<Entry> entries;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (const auto& [address, entry] : running_) entries.push_back(entry);
-  }
-  for (const Entry& entry : entries) {
-    entry.task->Stop(Cancellation::Reason::kShuttingDown);
-    if (entry.ticket == 0 || !environment_.pool().Withdraw(entry.ticket)) continue;
-    entry.task->GiveBack();
-    End(entry.task);
+  for (const Entry& entry : Entries()) {
+    StopTask(entry, Cancellation::Reason::kShuttingDown);
   }
   {
     std::unique_lock<std::mutex> lock(mutex_);

@@ -64,6 +64,40 @@ TEST_F(FitRunnerTest, ASmallFitIsOneTask) {
   EXPECT_GT(plan->cost, 0);
 }
 
+// Scales that are estimated start from a solve of every condition.
+TEST_F(FitRunnerTest, APlanCanBeCancelled) {
+  spec_.mutable_fit()->mutable_data(0)->set_estimate_scale(true);
+  Cancellation cancelled;
+  EXPECT_TRUE(FitRunner()->Plan(*environment_, spec_, cancelled).ok());
+  cancelled.Cancel(Cancellation::Reason::kClientCancelled);
+  EXPECT_EQ(FitRunner()->Plan(*environment_, spec_, cancelled).status().code(),
+            absl::StatusCode::kCancelled);
+  FakeTask task(*environment_);
+  task.stop.Cancel(Cancellation::Reason::kShuttingDown);
+  EXPECT_EQ(FitRunner()->Run(task, spec_).status().code(), absl::StatusCode::kUnavailable);
+}
+
+// Hours of work do not fail for the length of their traces.
+TEST_F(FitRunnerTest, LeavesOutTracesThatDoNotFitIntoTheAnswer) {
+  constexpr int64_t kRest = 64 << 10, kAnswer = 24 << 10;
+  EnvironmentOptions options;
+  options.pool.threads = 2;
+  options.pool.interactive_threads = 1;
+  options.max_message_bytes = kRest + kAnswer;
+  environment_ = Environment::Create(options, log_).value();
+  *spec_.mutable_fit()->mutable_options() = FromText<v1::FitOptions>(
+      "starts: 20 method: FIT_METHOD_ADAM max_iterations: 200 gradient_tolerance: 0");
+  v1::FitResult fit;
+  ASSERT_TRUE(fit.ParseFromString(RunWhole(spec_)));
+  ASSERT_EQ(fit.starts_size(), 20);
+  EXPECT_LE(static_cast<int64_t>(fit.ByteSizeLong()), kAnswer);
+  const auto has_trace = [&](int i) { return !fit.starts(i).trace().data().empty(); };
+  EXPECT_TRUE(has_trace(0)) << "of the best one";
+  EXPECT_FALSE(has_trace(19)) << "of the worst one";
+  for (int i = 1; i < 20; ++i) EXPECT_LE(has_trace(i), has_trace(i - 1)) << i;
+  EXPECT_EQ(fit.starts(19).iterations(), 200);
+}
+
 TEST_F(FitRunnerTest, FindsTheBestPoint) {
   v1::JobResult result;
   ASSERT_TRUE(FitRunner()->FillResult(spec_, {{0, 1, RunWhole(spec_)}}, &result).ok());

@@ -1,5 +1,7 @@
 #include "server/jobs/job_progress.h"
 
+#include <string>
+
 #include "tests/server/proto_matchers.h"
 
 namespace costate::jobs {
@@ -34,8 +36,18 @@ TEST(JobProgresses, AreSharedByTheTasksOfAJob) {
   first->Update(0, Summary(1, 1));
   EXPECT_EQ(progresses.Of("a"), first);
   EXPECT_NE(progresses.Of("b"), first);
-  first.reset();
-  EXPECT_TRUE(progresses.Of("a")->empty()) << "forgotten with the last task";
+}
+
+TEST(JobProgresses, RememberJobsOfLate) {
+  JobProgresses progresses;
+  progresses.Of("a")->Update(0, Summary(1, 1));
+  EXPECT_FALSE(progresses.Of("a")->empty()) << "its tasks may run one after another";
+  EXPECT_TRUE(progresses.Of("a")->TakeEnd());
+  EXPECT_TRUE(progresses.Of("a")->TakeEnd()) << "put back, it ends once more";
+  const auto held = progresses.Of("held");
+  for (int i = 0; i < 100; ++i) progresses.Of(std::to_string(i));
+  EXPECT_TRUE(progresses.Of("a")->empty()) << "not for ever";
+  EXPECT_EQ(progresses.Of("held"), held) << "while a task has it";
 }
 
 }  // namespace

@@ -140,6 +140,23 @@ TEST_F(WorkerTest, HearsOfACancelByItsRenewals) {
   EXPECT_EQ(place_.AwaitEnd(job).state, JobState::kCancelled);
 }
 
+// A task that waits for a thread ends without one.
+TEST_F(WorkerTest, CancelsWhatHasNotStarted) {
+  runner_.script = [](TaskContext&, const v1::JobSpec&) { return std::string("done"); };
+  std::promise<void> go_on;
+  ComputePool::Task blocking;
+  blocking.task_class = TaskClass::kBatch;
+  blocking.run = [&](ComputePool::Slot&) { go_on.get_future().wait(); };
+  ASSERT_TRUE(place_.environment().pool().Submit(std::move(blocking)).ok());
+  const auto worker = Start();
+  const Job job = place_.Submit();
+  ASSERT_TRUE(Await([&] { return worker->running() == 1; }));
+  EXPECT_TRUE(place_.store().Cancel(job.id).ok());
+  worker->CancelJob(job.id);
+  EXPECT_EQ(place_.AwaitEnd(job).state, JobState::kCancelled);
+  go_on.set_value();
+}
+
 TEST_F(WorkerTest, EndsWithTheDeadlineOfTheJob) {
   runner_.script = [](TaskContext& task, const v1::JobSpec&) { return Endless(task); };
   const auto worker = Start();
@@ -469,6 +486,39 @@ TEST_F(WorkerTest, KeepsEveryEndAndTheBestOfTheRest) {
     starts.push_back(progress.start());
   }
   EXPECT_THAT(starts, ElementsAre(0, 2, 4, 6, 7));
+}
+
+// With the next checkpoint, or the end.
+TEST_F(WorkerTest, KeepsEndsThatTheStoreDidNotTake) {
+  std::atomic<int> refusals{2};
+  InterceptedStore store(place_.store());
+  store.before = [&](const std::string& call) {
+    if (call != "checkpoint" || refusals-- <= 0) return absl::OkStatus();
+    return absl::UnavailableError("busy");
+  };
+  runner_.script = [](TaskContext& task, const v1::JobSpec&) -> absl::StatusOr<std::string> {
+    for (int start = 0; start < 4; ++start) {
+      v1::FitProgress progress;
+      progress.set_start(start);
+      task.Report(progress, true);
+      if (absl::Status stored = task.Checkpoint([] { return "state"; }); !stored.ok()) {
+        return stored;
+      }
+    }
+    return "result";
+  };
+  const auto worker = Start(WorkerPlace::Options(runner_), store);
+  const Job job = place_.Submit();
+  place_.AwaitEnd(job);
+  std::vector<int64_t> starts;
+  const std::vector<Event> events = place_.store().Events(job.id, 1, 100).value();
+  for (const Event& event : events) {
+    v1::FitProgress progress;
+    if (event.kind != NewEvent::Kind::kProgress) continue;
+    ASSERT_TRUE(progress.ParseFromString(event.payload));
+    starts.push_back(progress.start());
+  }
+  EXPECT_THAT(starts, ElementsAre(0, 1, 2, 3));
 }
 
 // What was done before this process came is in the results.
