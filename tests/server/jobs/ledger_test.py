@@ -207,7 +207,7 @@ def test_nothing_is_left_over(tmp_path):
 # F3: stopped past its lease, then let go on.
 @pytest.mark.slow
 def test_a_pause_past_the_lease(tmp_path):
-    spec = costated.slow_fit(20_000)
+    spec = costated.slow_fit(60_000)
     (expected,) = results_without_faults([spec])
     with serving(directory=tmp_path, lease="1s", checkpoint="50ms") as (server, stub):
         name = stub.create(spec, "paused").name
@@ -256,8 +256,7 @@ def _fill_and_recover(disk):
         running = stub.create(costated.slow_fit(2000), "running").name
         names = [running]
         ballast = disk / "ballast"
-        free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-        ballast.write_bytes(bytes(max(0, free - (3 << 20))))
+        fill(ballast, 3 << 20)
         large = costated.solve()
         large.solve.simulation.model.text += "# " + "x" * 200_000 + "\n"
         error = None
@@ -281,6 +280,18 @@ def _fill_and_recover(disk):
         assert server.running()
 
 
+def fill(path, left):
+    """Makes a file as large as leaves so many bytes of its disk."""
+    with open(path, "wb") as file:
+        while True:
+            disk = os.statvfs(path)
+            more = disk.f_bavail * disk.f_frsize - left
+            if more <= 0:
+                return
+            file.write(bytes(min(more, 1 << 20)))
+            file.flush()
+
+
 def until_room(call, timeout=30):
     end = time.monotonic() + timeout
     while True:
@@ -300,13 +311,12 @@ def test_a_damaged_checkpoint(tmp_path, damage):
     (expected,) = results_without_faults([spec])
     with serving(directory=tmp_path) as (server, stub):
         name = stub.create(spec, "damaged").name
-        while stub.get(name).last_event < 3:
+        database = sqlite3.connect(tmp_path / "jobs" / "jobs.db")
+        newest_first = "SELECT sequence, payload FROM checkpoint ORDER BY sequence DESC"
+        while len(database.execute(newest_first).fetchall()) < 2:
             time.sleep(0.01)
         server.kill()
-        database = sqlite3.connect(tmp_path / "jobs" / "jobs.db")
-        rows = database.execute(
-            "SELECT sequence, payload FROM checkpoint ORDER BY sequence DESC"
-        ).fetchall()
+        rows = database.execute(newest_first).fetchall()
         assert len(rows) == 2, "two are kept"
         sequence, payload = rows[0]
         if damage == "flipped":
@@ -377,7 +387,7 @@ def test_cancels_at_every_phase(tmp_path):
 
 
 def test_a_drain_hands_its_tasks_over(tmp_path):
-    spec = costated.slow_fit(3000)
+    spec = costated.slow_fit(30_000)
     (expected,) = results_without_faults([spec])
     with serving(directory=tmp_path, checkpoint="1h") as (server, stub):
         name = stub.create(spec, "drained").name

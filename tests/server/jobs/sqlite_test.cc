@@ -27,6 +27,7 @@ TEST(SqliteStatus, SaysWhatACallerCanDo) {
                          SQLITE_IOERR_WRITE, SQLITE_NOMEM, SQLITE_CANTOPEN, SQLITE_READONLY}) {
     EXPECT_TRUE(absl::IsUnavailable(SqliteStatus(code))) << code;
   }
+  EXPECT_TRUE(absl::IsOutOfRange(SqliteStatus(SQLITE_TOOBIG)));  // asking again will not help
   EXPECT_TRUE(absl::IsInternal(SqliteStatus(SQLITE_ERROR)));
   EXPECT_TRUE(absl::IsInternal(SqliteStatus(SQLITE_CONSTRAINT_UNIQUE)));
 }

@@ -31,6 +31,21 @@ TEST(StoreDirectory, IsForItsOwnerAlone) {
   }
 }
 
+// Where others may write into the directory, they do not get at files elsewhere.
+TEST(StoreDirectory, FollowsNoLinks) {
+  for (const char* name : {"reserve", "lock", "jobs.db"}) {
+    const TemporaryDirectory place, elsewhere;
+    const std::string victim = elsewhere.path() + "/victim";
+    std::ofstream(victim) << "precious";
+    std::filesystem::create_symlink(victim, place.path() + "/" + name);
+    const auto directory = StoreDirectory::Open(place.path(), 1 << 20);
+    EXPECT_EQ(std::filesystem::file_size(victim), 8u) << name;
+    // The reserve is the store's own to make anew.
+    EXPECT_EQ(directory.ok(), std::string(name) == "reserve") << directory.status();
+    if (directory.ok()) EXPECT_TRUE((*directory)->has_reserve());
+  }
+}
+
 TEST(StoreDirectory, HasOneHolder) {
   const TemporaryDirectory place;
   auto first = StoreDirectory::Open(place.path(), 0);
