@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
@@ -40,11 +41,11 @@ absl::StatusOr<int64_t> ReadToken(const ListFilter& filter, std::string_view tok
   const auto [end, error] = std::from_chars(token.data(), token.data() + token.size(), below);
   const std::string_view rest = token.substr(end - token.data());
   if (error != std::errc() || below < 1 || rest.size() != 1 + kHashDigits || rest[0] != '-') {
-    return FieldError("page_token", token.substr(0, 64), "the token of the page before");
+    return FieldError("page_token", absl::CHexEscape(std::string(token.substr(0, 64))),
+                      "the token of the page before");
   }
   if (rest.substr(1) != HashOf(filter)) {
-    return FieldError("page_token", token.substr(0, 64),
-                      "the same filter as that of the page before");
+    return FieldError("page_token", token, "the same filter as that of the page before");
   }
   return below;
 }

@@ -31,8 +31,9 @@ constexpr char kReaderSettings[] =
 absl::StatusCode CodeOf(int code) {
   switch (code & 0xff) {
     case SQLITE_FULL:
-    case SQLITE_TOOBIG:
       return absl::StatusCode::kResourceExhausted;
+    case SQLITE_TOOBIG:
+      return absl::StatusCode::kOutOfRange;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return absl::StatusCode::kDataLoss;

@@ -6,8 +6,8 @@
 //   RETURN_IF_ERROR(db.Execute("UPDATE job SET state = ? WHERE seq = ?", state, seq));
 //
 // Errors: RESOURCE_EXHAUSTED when the disk is full, DATA_LOSS for a damaged file, UNAVAILABLE when
-// it is busy or cannot be read or written, INTERNAL for what is a mistake of the caller. Their
-// texts name neither files nor statements.
+// it is busy or cannot be read or written, OUT_OF_RANGE for a value of more than 10^9 bytes,
+// INTERNAL for what is a mistake of the caller. Their texts name neither files nor statements.
 #ifndef COSTATE_SERVER_JOBS_SQLITE_H_
 #define COSTATE_SERVER_JOBS_SQLITE_H_
 

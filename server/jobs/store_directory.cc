@@ -52,8 +52,9 @@ absl::Status MakeDirectory(const std::string& path) {
   return SystemError("make the directory", path);
 }
 
+// No links: where others may write into the directory, they must not get at files elsewhere.
 absl::StatusOr<int> OpenFile(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, kFileMode);
   if (fd < 0) return SystemError("open", path);
   return fd;
 }
@@ -61,8 +62,8 @@ absl::StatusOr<int> OpenFile(const std::string& path) {
 absl::StatusOr<int> Lock(const std::string& path) {
   ASSIGN_OR_RETURN(const int fd, OpenFile(path));
   if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-  absl::Status status = SystemError("lock", path);
   const bool held = errno == EWOULDBLOCK;
+  absl::Status status = SystemError("lock", path);
   close(fd);
   if (!held) return status;
   return absl::FailedPreconditionError(absl::StrCat("job store: another process holds ", path));
@@ -100,7 +101,8 @@ StoreDirectory::StoreDirectory(std::string path, int64_t reserve_bytes, int lock
       reserve_bytes_(reserve_bytes),
       lock_(lock) {
   struct stat found;
-  has_reserve_ = stat(reserve_.c_str(), &found) == 0 && found.st_size >= reserve_bytes_ &&
+  has_reserve_ = lstat(reserve_.c_str(), &found) == 0 && S_ISREG(found.st_mode) &&
+                 found.st_size >= reserve_bytes_ &&
                  found.st_blocks * int64_t{512} >= reserve_bytes_;
 }
 
@@ -121,6 +123,7 @@ int64_t StoreDirectory::FreeBytes() const {
 bool StoreDirectory::MakeReserve() {
   if (has_reserve_) return true;
   if (FreeBytes() < 2 * reserve_bytes_) return false;
+  unlink(reserve_.c_str());  // too small, or a link
   const absl::StatusOr<int> fd = OpenFile(reserve_);
   if (!fd.ok()) return false;
   has_reserve_ = posix_fallocate(*fd, 0, reserve_bytes_) == 0 || reserve_bytes_ == 0;

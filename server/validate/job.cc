@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -62,7 +63,7 @@ absl::Status ValidateJobName(const std::string& field, const std::string& name) 
                      });
   if (right) return absl::OkStatus();
   if (name.empty()) return FieldStatus(absl::StatusCode::kInvalidArgument, field, "missing");
-  return FieldError(field, absl::StrCat("\"", name.substr(0, kQuoted), "\""),
+  return FieldError(field, absl::StrCat("\"", absl::CHexEscape(name.substr(0, kQuoted)), "\""),
                     "jobs/ and 32 hex digits, as CreateJob returned it");
 }
 
@@ -114,7 +115,7 @@ absl::Status ValidateListJobsRequest(const v1::ListJobsRequest& request) {
   for (int i = 0; i < request.kinds_size(); ++i) {
     if (IsKind(request.kinds(i))) continue;
     return FieldError(absl::StrCat("kinds[", i, "]"),
-                      absl::StrCat("\"", request.kinds(i).substr(0, 64), "\""),
+                      absl::StrCat("\"", absl::CHexEscape(request.kinds(i).substr(0, 64)), "\""),
                       "a request that JobSpec has, such as \"fit\"");
   }
   return ValidateDisplayName("display_name_contains", request.display_name_contains());

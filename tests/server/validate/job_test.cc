@@ -66,6 +66,19 @@ TEST(ValidateJobName, IsAnIdAsCreateJobMakesThem) {
   }
 }
 
+// A text that is cut within a character makes an error whose details nobody can read.
+TEST(ValidateJobName, QuotesNothingThatIsNoText) {
+  for (int length = 60; length < 66; ++length) {
+    const std::string name = std::string(static_cast<size_t>(length), 'x') + "\u20ac";
+    v1::ListJobsRequest list;
+    list.add_kinds(name);
+    for (const absl::Status& status :
+         {ValidateJobName("name", name), ValidateListJobsRequest(list)}) {
+      for (const char c : status.message()) EXPECT_EQ(c & 0x80, 0) << status;
+    }
+  }
+}
+
 TEST(ValidateListJobs, PagesAndFilters) {
   const auto field = [](const std::string& text) {
     return FieldOf(ValidateListJobsRequest(FromText<v1::ListJobsRequest>(text))).value_or("");
