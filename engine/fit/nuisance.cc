@@ -8,6 +8,7 @@
 
 #include "absl/container/btree_map.h"
 #include "engine/base/status_macros.h"
+#include "engine/fit/evaluation.h"
 #include "engine/fit/likelihood.h"
 #include "engine/fit/noise.h"
 #include "engine/fit/trajectory_batch.h"
@@ -213,6 +214,7 @@ class Groups {
     ASSIGN_OR_RETURN(const BoundSimulation bound, GatherTrajectories(fit_, bundle, requests, stop));
     ASSIGN_OR_RETURN(const std::vector<Trajectory> trajectories,
                      SolveTrajectories(bound, bundle.options, stop));
+    RETURN_IF_ERROR(CheckFitStop(stop));  // such trajectories end early
     for (size_t i = 0; i < requests.size(); ++i) {
       ChannelValues values;
       values.n = fit_.model->rhs().num_states();

@@ -27,7 +27,7 @@
 namespace costate::fit {
 
 // Fills starts, bounds and scales of nuisance elements. Solves each condition once, if there are
-// any. A failed solve is no error.
+// any. A failed solve is no error, one that `stop` ended is.
 absl::Status SettleNuisance(const StopSource& stop, BoundFit* fit);
 
 }  // namespace costate::fit

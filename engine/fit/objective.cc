@@ -87,9 +87,10 @@ class BoundObjective : public Objective {
 
 absl::StatusOr<std::unique_ptr<Objective>> Objective::Create(Engine& /*engine*/,
                                                              const FitProblem& problem,
-                                                             const GradientOptions& gradient) {
+                                                             const GradientOptions& gradient,
+                                                             const StopSource& stop) {
   ASSIGN_OR_RETURN(BoundFit fit, BindFit(problem, gradient));
-  RETURN_IF_ERROR(SettleNuisance(kNeverStops, &fit));
+  RETURN_IF_ERROR(SettleNuisance(stop, &fit));
   return std::make_unique<BoundObjective>(std::move(fit));
 }
 

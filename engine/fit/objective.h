@@ -41,11 +41,12 @@ class Objective {
   virtual ~Objective() = default;
 
   // Checks everything. INVALID_ARGUMENT with field paths of FitRequest: data[i].values[j], ...
-  // Solves once where sigmas, scales or offsets are estimated, to start them. `engine` must outlive
-  // it.
+  // Solves once where sigmas, scales or offsets are estimated, to start them; CANCELLED,
+  // DEADLINE_EXCEEDED or UNAVAILABLE when `stop` fires before. `engine` must outlive it.
   static absl::StatusOr<std::unique_ptr<Objective>> Create(Engine& engine,
                                                            const FitProblem& problem,
-                                                           const GradientOptions& gradient);
+                                                           const GradientOptions& gradient,
+                                                           const StopSource& stop = kNeverStops);
 
   virtual const std::vector<FreeElement>& elements() const = 0;  // [q], the order of all vectors
   virtual const optimise::Box& box() const = 0;                  // of search coordinates

@@ -179,9 +179,20 @@ class FitRunnerImpl final : public JobRunner {
         fit::Summarise(*fit.objective, fit.options, std::move(starts), stop, task.workers()));
     v1::FitResult proto;
     FitResultToProto(result, spec.fit(), &proto);
+    LeaveOutTraces(MaxResultBytes(task.environment()), &proto);
     RETURN_IF_ERROR(
         CheckResultFits(task.environment(), static_cast<int64_t>(proto.ByteSizeLong())));
     return StableBytes(proto);
+  }
+
+  // Those of the last starts, as many as it takes.
+  static void LeaveOutTraces(int64_t most, v1::FitResult* result) {
+    int64_t bytes = static_cast<int64_t>(result->ByteSizeLong());
+    for (int i = result->starts_size() - 1; i >= 0 && bytes > most; --i) {
+      v1::FitStart* start = result->mutable_starts(i);
+      bytes -= static_cast<int64_t>(start->trace().ByteSizeLong());
+      start->clear_trace();
+    }
   }
 
   static const char* OutcomeName(optimise::Outcome outcome) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "engine/base/field_error.h"
 #include "engine/base/status_macros.h"
+#include "engine/base/stop_source.h"
 #include "server/convert/fit.h"
 #include "server/environment.h"
 #include "server/handlers/resolve_model.h"
@@ -59,8 +60,10 @@ void Estimate(const v1::FitRequest& request, const Simulation& simulation, Prepa
       conditions * effort.evaluations * effort.each * Engine::EstimateCost(simulation, columns) +
       (effort.residuals ? effort.evaluations * points * q * q : 0);
   constexpr double kCopies = 4;  // question, answer, the optimiser's own, tangents of the solve
+  const double traces = 2 * effort.evaluations;  // and in a checkpoint
   const double n = static_cast<double>(simulation.model->ir().num_states());
   fit->bytes_per_start =
+      8 * traces +
       8 * kCopies * (effort.residuals ? points * q + q * q + conditions * n * q : 20 * q + points);
   constexpr double kRows = 200;  // of a fitted trajectory
   const double k = static_cast<double>(simulation.model->ir().num_outputs());
@@ -78,8 +81,8 @@ absl::StatusOr<PreparedFit> PrepareFit(CallContext& call, const std::string& fie
   const fit::FitProblem problem = FitProblemFromProto(request, model.entry->model);
   const fit::FitOptions asked = FitOptionsFromProto(request.options());
   PreparedFit prepared;
-  absl::StatusOr<std::unique_ptr<fit::Objective>> objective =
-      fit::Objective::Create(call.environment.engine(), problem, asked.gradient);
+  absl::StatusOr<std::unique_ptr<fit::Objective>> objective = fit::Objective::Create(
+      call.environment.engine(), problem, asked.gradient, StopSource{&call.cancellation});
   if (!objective.ok()) return WithFieldPrefix(field, objective.status());
   prepared.objective = *std::move(objective);
   const int64_t elements = static_cast<int64_t>(prepared.objective->elements().size());

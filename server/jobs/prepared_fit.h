@@ -17,9 +17,9 @@ namespace costate::jobs {
 struct PreparedFit {
   std::shared_ptr<const fit::Objective> objective;
   fit::FitOptions options;
-  double cost_per_start = 0;    // element operations, a guess: nobody knows the iterations
-  double bytes_per_start = 0;   // held at once while it runs
-  double result_bytes = 0;      // of the whole fit, traces left out
+  double cost_per_start = 0;   // element operations, a guess: nobody knows the iterations
+  double bytes_per_start = 0;  // held at once while it runs
+  double result_bytes = 0;     // of the whole fit, traces left out
 };
 
 // Resolves the model and checks everything. Errors have field paths that begin with `field`, a

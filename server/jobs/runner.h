@@ -87,6 +87,9 @@ class JobRunner {
 // Null if the spec has no request. Lives as long as the process.
 JobRunner* RunnerOf(const v1::JobSpec& spec);
 
+// Of a result, so that it fits into the answer of GetJob.
+int64_t MaxResultBytes(const Environment& environment);
+
 // RESOURCE_EXHAUSTED unless a result of so many bytes fits into the answer of GetJob.
 absl::Status CheckResultFits(const Environment& environment, int64_t bytes);
 

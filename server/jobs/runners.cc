@@ -27,9 +27,13 @@ JobRunner* RunnerOf(const v1::JobSpec& spec) {
   return nullptr;
 }
 
-absl::Status CheckResultFits(const Environment& environment, int64_t bytes) {
+int64_t MaxResultBytes(const Environment& environment) {
   constexpr int64_t kRest = int64_t{64} << 10;  // of the job around its result
-  const int64_t most = environment.options().max_message_bytes - kRest;
+  return environment.options().max_message_bytes - kRest;
+}
+
+absl::Status CheckResultFits(const Environment& environment, int64_t bytes) {
+  const int64_t most = MaxResultBytes(environment);
   if (bytes <= most) return absl::OkStatus();
   return absl::ResourceExhaustedError(absl::StrCat(
       "the result would have ", bytes, " bytes, the answer of GetJob holds at most ", most,

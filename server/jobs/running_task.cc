@@ -119,11 +119,11 @@ absl::Status RunningTask::Checkpoint(const std::function<std::string()>& state) 
 // Only the loss of the lease ends the task; a store that cannot write now is asked again next time.
 absl::Status RunningTask::Store(const std::string& state) {
   CrashPoint("before_checkpoint");
-  const std::vector<NewEvent> events = TakeEvents();
-  const absl::Status stored = store_.SaveCheckpoint(lease(), SealCheckpoint(state), events);
+  const absl::Status stored = store_.SaveCheckpoint(lease(), SealCheckpoint(state), Events());
   last_flush_ = BootTime();
   CrashPoint("after_checkpoint");
   if (stored.ok()) {
+    ForgetEvents();
     LogEvent(LogLevel::kDebug, "job_checkpointed");
     return stored;
   }
@@ -135,9 +135,10 @@ absl::Status RunningTask::Store(const std::string& state) {
 
 absl::Status RunningTask::FlushProgress() {
   last_flush_ = BootTime();
-  const std::vector<NewEvent> events = TakeEvents();
+  const std::vector<NewEvent> events = Events();
   if (events.empty()) return absl::OkStatus();
   const absl::Status added = store_.AddEvents(lease(), events);
+  if (added.ok()) ForgetEvents();
   if (added.code() != absl::StatusCode::kAborted) return absl::OkStatus();
   Lose();
   return added;
@@ -163,16 +164,19 @@ NewEvent RunningTask::EventOf(v1::FitProgress progress) {
   return event;
 }
 
-std::vector<NewEvent> RunningTask::TakeEvents() {
+std::vector<NewEvent> RunningTask::Events() {
   std::vector<NewEvent> events;
-  for (v1::FitProgress& progress : ended_) events.push_back(EventOf(std::move(progress)));
+  for (const v1::FitProgress& progress : ended_) events.push_back(EventOf(progress));
   const auto best = std::min_element(
       newest_.begin(), newest_.end(),
       [](const auto& a, const auto& b) { return a.second.objective() < b.second.objective(); });
   if (best != newest_.end()) events.push_back(EventOf(best->second));
+  return events;
+}
+
+void RunningTask::ForgetEvents() {
   ended_.clear();
   newest_.clear();
-  return events;
 }
 
 // ---- the way of a task
@@ -276,7 +280,7 @@ void RunningTask::Settle(absl::StatusOr<std::string> result) {
 
 TaskEnd RunningTask::EndOf(absl::StatusOr<std::string> result) {
   TaskEnd end;
-  end.events = TakeEvents();
+  end.events = Events();
   if (result.ok()) {
     end.result = *std::move(result);
     return end;

@@ -76,7 +76,8 @@ class RunningTask final : public TaskContext, public std::enable_shared_from_thi
   void Release();
   absl::Status Store(const std::string& state);
   absl::Status FlushProgress();
-  std::vector<NewEvent> TakeEvents();
+  std::vector<NewEvent> Events();  // of what was reported
+  void ForgetEvents();             // once they are stored
   NewEvent EventOf(v1::FitProgress progress);
   // Without the thread of the pool; false when the time was cut short by a cancellation.
   bool Sleep(absl::Duration time);

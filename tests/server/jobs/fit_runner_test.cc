@@ -98,6 +98,15 @@ TEST_F(FitRunnerTest, LeavesOutTracesThatDoNotFitIntoTheAnswer) {
   EXPECT_EQ(fit.starts(19).iterations(), 200);
 }
 
+TEST_F(FitRunnerTest, CountsTheMemoryOfLongTraces) {
+  *spec_.mutable_fit()->mutable_options() = FromText<v1::FitOptions>(
+      "starts: 2 method: FIT_METHOD_ADAM max_iterations: 10000000");
+  FakeTask task(*environment_);
+  task.stop.Cancel(Cancellation::Reason::kClientCancelled);
+  EXPECT_FALSE(FitRunner()->Run(task, spec_).ok());
+  EXPECT_GE(task.bytes, 2 * 8 * 10'000'000);
+}
+
 TEST_F(FitRunnerTest, FindsTheBestPoint) {
   v1::JobResult result;
   ASSERT_TRUE(FitRunner()->FillResult(spec_, {{0, 1, RunWhole(spec_)}}, &result).ok());
