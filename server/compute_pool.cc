@@ -82,6 +82,7 @@ bool ComputePool::Withdraw(uint64_t ticket) {
     queue.erase(place);
     bytes_ -= withdrawn.task.bytes;
     queued_cost_[static_cast<size_t>(withdrawn.task.task_class)] -= withdrawn.task.cost;
+    freed_.notify_all();  // nobody need yield to it any more
     return true;
   }
   return false;

@@ -215,7 +215,7 @@ const std::vector<Flag>& Flags() {
        "how long a job is kept after its end where it does not say (720h)",
        Between("job-retention", absl::Seconds(1), limits::kMaxJobRetention,
                &jobs::LocalJobsOptions::retention)},
-      {"max-queued-jobs", "N", "jobs that have not ended (1000000)", SetMaxQueuedJobs},
+      {"max-queued-jobs", "N", "jobs that wait to begin (1000000)", SetMaxQueuedJobs},
       {"job-lease", "DURATION",
        "after which a task whose worker says nothing is given to another (30s)",
        Between("job-lease", absl::Milliseconds(100), absl::Hours(1),
