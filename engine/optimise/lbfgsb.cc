@@ -25,7 +25,9 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr int kMemory = 10;
-constexpr double kShorten = 0.1;                         // r above
+constexpr double kShorten = 0.1;  // r above
+// A component of the gradient, of max(1, |value|), above which the end of a search is tried again.
+constexpr double kSteep = 1e-4;
 constexpr size_t kSlopeOfStep = 14, kSquareOfStep = 15;  // in dsave: gdold and dtd
 
 // Aligned alike wherever it lies, so that sums are taken in the same order.
@@ -71,6 +73,7 @@ class Lbfgsb final : public Optimiser {
   void TellParabola();
   void FinishIteration();
   void JudgeEnd(double decrease, double expected, double step);
+  bool Renew();
   void EndSearch();
 
   const OptimiserOptions options_;
@@ -84,7 +87,9 @@ class Lbfgsb final : public Optimiser {
   // The last iterate: its point, value and gradient. Infinite value: none yet.
   std::vector<double> x_, g_;
   double f_ = kInfinity;
-  bool failing_ = false;  // whether every trial since was infinite
+  enum class Trials { kNone, kInfinite, kFinite };
+  Trials trials_ = Trials::kNone;  // since; finite if any was
+  bool renewed_ = false;           // whether the search began anew since it last found a decrease
 };
 
 Lbfgsb::Lbfgsb(const OptimiserOptions& options, Box box, std::vector<double> start)
@@ -134,15 +139,16 @@ void Lbfgsb::Tell(Answer answer) {
     search_.f = answer.value;
     std::copy(answer.gradient.begin(), answer.gradient.end(), search_.g.begin());
     keeper_.See(question_.point, answer.value);
-    failing_ = false;
-  } else if (question_.point == x_) {
-    return EndSearch();
+    trials_ = Trials::kFinite;
   } else {
+    if (trials_ == Trials::kNone) trials_ = Trials::kInfinite;
+    if (question_.point == x_) return EndSearch();
     TellParabola();
   }
   if (!std::isfinite(f_)) {
     f_ = search_.f;
     g_ = answer.gradient;
+    trials_ = Trials::kNone;
     keeper_.SetGradientNorm(FreeGradientNorm(g_, x_, box_));
     JudgeEnd(kInfinity, kInfinity, kInfinity);
   }
@@ -165,13 +171,14 @@ void Lbfgsb::TellParabola() {
 
 // To the next question, or the end.
 void Lbfgsb::Advance() {
-  Call();
-  while (TaskIs("NEW_X")) {
-    FinishIteration();
+  for (Call(); !TaskIs("FG"); Call()) {
+    if (TaskIs("NEW_X")) {
+      FinishIteration();
+    } else if (!Renew()) {
+      EndSearch();
+    }
     if (done()) return;
-    Call();
   }
-  if (!TaskIs("FG")) return EndSearch();
   for (size_t j = 0; j < search_.x.size(); ++j) {
     search_.x[j] = std::clamp(search_.x[j], lower_[j], upper_[j]);
   }
@@ -190,7 +197,7 @@ void Lbfgsb::FinishIteration() {
   x_.assign(search_.x.begin(), search_.x.end());
   g_.assign(search_.g.begin(), search_.g.end());
   f_ = search_.f;
-  failing_ = true;
+  trials_ = Trials::kNone;
   keeper_.NextIteration();
   keeper_.SetGradientNorm(FreeGradientNorm(g_, x_, box_));
   JudgeEnd(decrease, expected, step);
@@ -203,20 +210,20 @@ void Lbfgsb::JudgeEnd(double decrease, double expected, double step) {
                        absl::StrFormat("The gradient norm is %.3g, at most the tolerance %.3g.",
                                        norm, options_.gradient_tolerance));
   }
-  if (std::max(decrease, expected) <= options_.function_tolerance * std::abs(f_)) {
-    return keeper_.End(
-        Outcome::kConverged,
-        absl::StrFormat("The value changed by %.3g of itself, at most the tolerance %.3g.",
-                        decrease / std::abs(f_), options_.function_tolerance));
-  }
+  const double least = options_.function_tolerance * std::abs(f_);
   double reach = 0;
   for (const double x : x_) reach = std::hypot(reach, x);
-  if (step <= options_.step_tolerance * reach) {
+  const bool falls = decrease > 0 && std::max(decrease, expected) > least;
+  const bool moves = step > options_.step_tolerance * reach;
+  if (!(falls && moves) && !Renew()) {
     return keeper_.End(
         Outcome::kConverged,
-        absl::StrFormat("The step was %.3g of the point, at most the tolerance %.3g.", step / reach,
-                        options_.step_tolerance));
+        falls ? absl::StrFormat("The step was %.3g of the point, at most the tolerance %.3g.",
+                                step / reach, options_.step_tolerance)
+              : absl::StrFormat("The value changed by %.3g of itself, at most the tolerance %.3g.",
+                                decrease / std::abs(f_), options_.function_tolerance));
   }
+  if (decrease > least) renewed_ = false;
   if (keeper_.progress().iteration >= options_.max_iterations) {
     keeper_.End(
         Outcome::kMaxIterations,
@@ -225,10 +232,25 @@ void Lbfgsb::JudgeEnd(double decrease, double expected, double step) {
   }
 }
 
+// Forgets all steps where the slope is too steep for an end: they may be those of a curvature that
+// was met far away, by which all steps are too short. Once, until it finds a decrease.
+bool Lbfgsb::Renew() {
+  const double steep = kSteep * std::max(1.0, std::abs(f_));
+  if (renewed_ || IsStationary(g_, x_, box_, steep)) return false;
+  renewed_ = true;
+  SetTask(search_, "START");
+  std::copy(x_.begin(), x_.end(), search_.x.begin());
+  std::fill(search_.wa.begin(), search_.wa.end(), 0.0);
+  Call();  // asks for this point
+  search_.f = f_;
+  std::copy(g_.begin(), g_.end(), search_.g.begin());
+  return true;
+}
+
 // The search has ended by itself: its tests are off, so it found nothing lower, or stands still.
 void Lbfgsb::EndSearch() {
   const double norm = keeper_.progress().gradient_norm;
-  if (failing_) {
+  if (trials_ == Trials::kInfinite) {
     return keeper_.End(Outcome::kDiverged,
                        "The objective is not finite at any point tried around the last one.");
   }
@@ -279,7 +301,8 @@ std::string Lbfgsb::Save() const {
   writer.Doubles(x_);
   writer.Doubles(g_);
   writer.Double(f_);
-  writer.Int(failing_);
+  writer.Int(static_cast<int64_t>(trials_));
+  writer.Int(renewed_);
   writer.Doubles(search_.x);
   writer.Doubles(search_.g);
   writer.Doubles(search_.wa);
@@ -300,7 +323,10 @@ bool Lbfgsb::Restore(StateReader& reader) {
   x_ = reader.Doubles();
   g_ = reader.Doubles();
   f_ = reader.Double();
-  failing_ = reader.Int() != 0;
+  const int64_t trials = reader.Int();
+  if (trials < 0 || trials > static_cast<int64_t>(Trials::kFinite)) return false;
+  trials_ = static_cast<Trials>(trials);
+  renewed_ = reader.Int() != 0;
   const size_t expected = std::isfinite(f_) ? q : 0;
   if (question_.point.size() != q || !IsWithin(question_.point, box_) || x_.size() != expected ||
       g_.size() != expected) {

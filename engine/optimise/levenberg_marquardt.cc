@@ -26,6 +26,7 @@ constexpr double kLongestStep = 0.1;
 // Singular values of J with columns of length 1, relative to the largest, that say nothing: J is no
 // better than the solves it comes from.
 constexpr double kNoise = 1e-10;
+constexpr double kShortestRow = 1e-6;  // of J, of its longest, that is more than nothing
 
 using Row = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
@@ -39,22 +40,47 @@ double ScaledNorm(const Eigen::VectorXd& scale, absl::Span<const double> x, cons
   return sum;
 }
 
-// Takes directions from the model |R d + b|^2 in which R is noise: steps along them would be noise
-// divided by noise. What is left has as many rows as directions. Nothing changes where all count.
-void DropNoise(Eigen::MatrixXd& r, Eigen::VectorXd& b) {
-  if (r.size() == 0) return;
-  Eigen::VectorXd lengths = r.colwise().stableNorm();
-  for (double& length : lengths) length = length > 0 ? length : 1;
-  const Eigen::BDCSVD<Eigen::MatrixXd> svd(r * lengths.cwiseInverse().asDiagonal(),
+// Directions in x / lengths along which a matrix is more than noise.
+struct Directions {
+  Eigen::VectorXd lengths;  // [q], of its columns; 1 for 0
+  Eigen::MatrixXd v;        // [q, rank], orthonormal
+};
+
+Directions FindDirections(const Eigen::MatrixXd& r) {
+  Directions found;
+  found.lengths = r.colwise().stableNorm();
+  for (double& length : found.lengths) length = length > 0 ? length : 1;
+  const Eigen::BDCSVD<Eigen::MatrixXd> svd(r * found.lengths.cwiseInverse().asDiagonal(),
                                            Eigen::ComputeThinU | Eigen::ComputeThinV);
   const Eigen::VectorXd& sigma = svd.singularValues();
-  if (!sigma.allFinite()) return;
   Eigen::Index rank = sigma.size();
   while (rank > 0 && sigma[rank - 1] <= kNoise * sigma[0]) --rank;
-  if (rank == r.rows()) return;
-  b = (svd.matrixU().leftCols(rank).transpose() * b).eval();
-  r = sigma.head(rank).asDiagonal() * svd.matrixV().leftCols(rank).transpose() *
-      lengths.asDiagonal();
+  found.v = svd.matrixV().leftCols(rank);
+  return found;
+}
+
+Eigen::MatrixXd TriangularFactor(const Eigen::HouseholderQR<Eigen::MatrixXd>& qr) {
+  const Eigen::Index k = std::min(qr.rows(), qr.cols());
+  return qr.matrixQR().topRows(k).triangularView<Eigen::Upper>();
+}
+
+// Takes directions from the model |R d + b|^2 along which J = Q R is noise: steps there would be
+// noise divided by noise. What is left has as many rows as directions. A row is inexact by a share
+// of itself, so they are compared at like lengths; but those that are nothing beside others.
+void DropNoise(const Eigen::MatrixXd& j, Eigen::MatrixXd& r, Eigen::VectorXd& b) {
+  if (r.size() == 0 || FindDirections(r).v.cols() == r.rows()) return;
+  Eigen::VectorXd rows = j.rowwise().stableNorm();
+  const double least = kShortestRow * rows.maxCoeff();
+  for (double& row : rows) row = row > 0 ? std::max(row, least) : 1;
+  const Eigen::MatrixXd alike = rows.cwiseInverse().asDiagonal() * j;
+  const Directions found = FindDirections(TriangularFactor(alike.householderQr()));
+  const Eigen::Index rank = found.v.cols();
+  if (rank >= r.rows() || !found.v.allFinite()) return;
+  const Eigen::HouseholderQR<Eigen::MatrixXd> qr(r * found.lengths.cwiseInverse().asDiagonal() *
+                                                 found.v);
+  b.applyOnTheLeft(qr.householderQ().adjoint());
+  b = b.head(rank).eval();
+  r = TriangularFactor(qr) * found.v.transpose() * found.lengths.asDiagonal();
 }
 
 class LevenbergMarquardt final : public Optimiser {
@@ -144,7 +170,7 @@ bool LevenbergMarquardt::Accept(const Answer& answer) {
   const Eigen::VectorXd gradient = jacobian.transpose() * s;
   const Eigen::HouseholderQR<Eigen::MatrixXd> qr(jacobian);
   const Eigen::Index k = std::min(rows, q);
-  Eigen::MatrixXd r = qr.matrixQR().topRows(k).triangularView<Eigen::Upper>();
+  Eigen::MatrixXd r = TriangularFactor(qr);
   Eigen::VectorXd qs = s;
   if (k > 0) qs.applyOnTheLeft(qr.householderQ().adjoint());
   Eigen::VectorXd scale = scale_;
@@ -156,7 +182,7 @@ bool LevenbergMarquardt::Accept(const Answer& answer) {
   value_ = answer.value;
   r_ = std::move(r);
   qs_ = qs.head(k);
-  DropNoise(r_, qs_);
+  DropNoise(jacobian, r_, qs_);
   gradient_ = gradient;
   scale_ = std::move(scale);
   keeper_.See(x_, value_);

@@ -325,5 +325,25 @@ TEST(FitTest, ProfileOfInfluenzaAgreesWithScipy) {
   EXPECT_THAT(profile.verdict, HasSubstr("b is identified: between 1.683"));
 }
 
+// Far from the optimum, and with sigma estimated, line searches are short now and then; no start
+// takes that for an end.
+TEST(LbfgsbFitTest, EndsWhereNothingIsGainedAnyMore) {
+  FitProblem problem = Influenza();
+  problem.data[0].sigma = {};
+  problem.free = {Searched("b", 1, 0.01, 10), Searched("k", 0.2, 0.01, 10)};
+  FitOptions options;
+  options.method_auto = false;
+  options.optimiser.algorithm = optimise::Algorithm::kLbfgsb;
+  options.starts = 128;
+  options.seed = 5;
+  options.sampler = optimise::Sampler::kSobol;
+  const Fitted fitted = Fit(problem, options);
+  for (const StartResult& start : fitted.result.starts) {
+    EXPECT_NE(start.outcome, optimise::Outcome::kDiverged) << start.detail;
+    EXPECT_LE(start.gradient_norm, 0.01) << start.index << ": " << start.objective;
+  }
+  EXPECT_GE(fitted.result.starts_at_best, 80);
+}
+
 }  // namespace
 }  // namespace costate::fit
