@@ -2,6 +2,9 @@
 
 #include <sys/statvfs.h>
 
+#include <chrono>
+#include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -93,8 +96,15 @@ HttpAnswer AnswerMetricsRequest(Environment& environment, std::string_view path)
 absl::StatusOr<std::unique_ptr<HttpListener>> StartMetricsEndpoint(
     const MetricsEndpointOptions& options, Environment& environment) {
   RETURN_IF_ERROR(ValidateMetricsEndpoint(options));
-  return HttpListener::Start(options.address, [&environment](std::string_view path) {
-    return AnswerMetricsRequest(environment, path);
+  // One scrape at a time: a store or a disk that does not answer holds up one thread of the
+  // listener, and not those that say how the server is.
+  const auto scraping = std::make_shared<std::timed_mutex>();
+  return HttpListener::Start(options.address, [&environment, scraping](std::string_view path) {
+    if (path != "/metrics") return AnswerMetricsRequest(environment, path);
+    constexpr std::chrono::milliseconds kPatience(500);
+    const std::unique_lock<std::timed_mutex> lock(*scraping, kPatience);
+    if (lock.owns_lock()) return AnswerMetricsRequest(environment, path);
+    return HttpAnswer{503, "text/plain", "another scrape has not been answered yet\n"};
   });
 }
 

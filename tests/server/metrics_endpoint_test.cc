@@ -2,9 +2,11 @@
 #include "server/metrics_endpoint.h"
 
 #include <chrono>
+#include <future>
 #include <set>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "tests/server/exposition.h"
 #include "tests/server/flat_json.h"
@@ -308,6 +310,34 @@ TEST_F(MetricsEndpointTest, SaysWhereItListens) {
   }
   EXPECT_TRUE(said);
   EXPECT_EQ(GetHttp(server_.server().metrics_port(), "/").code, 404);
+}
+
+// However many ask for what the store says: who looks after the process must not end it for that.
+TEST_F(MetricsEndpointTest, AStoreThatDoesNotAnswerHoldsUpNoHealthCheck) {
+  std::promise<void> answered;
+  const std::shared_future<void> answer = answered.get_future().share();
+  server_.environment().SetJobGauges([answer] {
+    answer.wait();
+    return JobGauges();
+  });
+  const int port = server_.server().metrics_port();
+  std::vector<std::future<HttpResponse>> scrapes;
+  for (int i = 0; i < 8; ++i) {
+    scrapes.push_back(std::async(std::launch::async, [port] { return GetHttp(port, "/metrics"); }));
+  }
+  std::future<HttpResponse> health =
+      std::async(std::launch::async, [port] { return GetHttp(port, "/healthz"); });
+  EXPECT_EQ(health.wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  answered.set_value();
+  EXPECT_EQ(health.get().code, 200);
+  int full = 0;
+  for (std::future<HttpResponse>& scrape : scrapes) {
+    const int code = scrape.get().code;
+    EXPECT_TRUE(code == 200 || code == 503) << code;
+    full += code == 200;
+  }
+  EXPECT_GE(full, 1);
+  EXPECT_EQ(GetHttp(port, "/metrics").code, 200);
 }
 
 TEST(MetricsEndpointOff, IsTheDefault) {
