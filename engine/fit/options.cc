@@ -128,9 +128,22 @@ absl::Status CheckGradient(const Objective& objective, const FitOptions& options
                               objective.resolution().options.scheme());
 }
 
+absl::Status CheckNloptSize(int64_t elements, int64_t starts) {
+  if (elements > optimise::kMaxNloptElements) {
+    return Refuse(
+        "nlopt_algorithm",
+        absl::StrCat("the methods of NLopt are for at most ", optimise::kMaxNloptElements,
+                     " free elements, and there are ", elements, "; use the method lbfgsb"));
+  }
+  if (starts > optimise::kMaxNloptSearches) {
+    return FieldError("starts", absl::StrCat(starts),
+                      absl::StrCat("at most ", optimise::kMaxNloptSearches, " with nlopt"));
+  }
+  return absl::OkStatus();
+}
+
 // Global methods of NLopt search a whole box.
 absl::Status CheckBox(const Objective& objective, const optimise::OptimiserOptions& options) {
-  if (options.algorithm != Algorithm::kNlopt) return absl::OkStatus();
   if (!absl::StartsWith(options.nlopt_algorithm, "G")) return absl::OkStatus();
   const optimise::Box& box = objective.box();
   for (size_t i = 0; i < box.lower.size(); ++i) {
@@ -167,7 +180,10 @@ absl::StatusOr<FitOptions> ResolveFitOptions(const Objective& objective, FitOpti
   RETURN_IF_ERROR(CheckBatch(optimiser, optimiser.num_parts));
   RETURN_IF_ERROR(optimise::ValidateOptions(optimiser));
   RETURN_IF_ERROR(CheckGradient(objective, options));
-  RETURN_IF_ERROR(CheckBox(objective, optimiser));
+  if (optimiser.algorithm == Algorithm::kNlopt) {
+    RETURN_IF_ERROR(CheckNloptSize(elements, options.starts));
+    RETURN_IF_ERROR(CheckBox(objective, optimiser));
+  }
   return options;
 }
 

@@ -9,6 +9,7 @@
 #include <limits>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -278,9 +279,20 @@ class Nlopt final : public Optimiser {
 
 absl::Status Nlopt::Begin() {
   if (free_.empty()) return absl::OkStatus();
-  search_ = std::make_unique<SearchThread>(options_, method_,
-                                           Box{Pick(box_.lower, free_), Pick(box_.upper, free_)},
-                                           Pick(start_, free_), told_);
+  if (static_cast<int64_t>(free_.size()) > kMaxNloptElements) {
+    return FieldError(
+        "nlopt_algorithm",
+        absl::StrCat(std::string(method_.name), " for ", free_.size(), " free elements"),
+        absl::StrCat("at most ", kMaxNloptElements, ", or the method lbfgsb"));
+  }
+  try {
+    search_ = std::make_unique<SearchThread>(options_, method_,
+                                             Box{Pick(box_.lower, free_), Pick(box_.upper, free_)},
+                                             Pick(start_, free_), told_);
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no thread for a search of NLopt: ", error.what()));
+  }
   if (!search_->ended()) {
     ShowPoint();
     return absl::OkStatus();

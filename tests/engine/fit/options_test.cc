@@ -112,6 +112,11 @@ TEST(FitOptionsTest, RangesAreThoseOfTheOptimiser) {
   options.optimiser.learning_rate = -1;
   ExpectRefused(OfSize(2), options, "learning_rate", "-1");
   options = Asking(optimise::Algorithm::kNlopt);
+  options.optimiser.nlopt_algorithm = "LN_SBPLX";
+  ExpectRefused(OfSize(1001), options, "nlopt_algorithm", "at most 1000 free elements");
+  options.starts = 1001;
+  ExpectRefused(OfSize(2), options, "starts", "at most 1000 with nlopt");
+  options = Asking(optimise::Algorithm::kNlopt);
   options.optimiser.nlopt_algorithm = "LD_SLSQP";
   ExpectRefused(OfSize(2), options, "nlopt_algorithm", "LD_SLSQP");
 }

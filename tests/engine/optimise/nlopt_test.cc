@@ -129,5 +129,16 @@ TEST(NloptTest, ReplayIsCheckedPointForPoint) {
   EXPECT_EQ(restored.status().code(), absl::StatusCode::kDataLoss);
 }
 
+// BOBYQA would write past its arrays from some 16,000 elements on.
+TEST(NloptTest, RefusesMoreElementsThanItsMethodsTake) {
+  OptimiserOptions options;
+  options.algorithm = Algorithm::kNlopt;
+  options.nlopt_algorithm = "LN_BOBYQA";
+  const size_t many = 30000;
+  const Box box = {std::vector<double>(many, -1), std::vector<double>(many, 1)};
+  const auto made = MakeOptimiser(options, box, std::vector<double>(many));
+  EXPECT_EQ(made.status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace costate::optimise
