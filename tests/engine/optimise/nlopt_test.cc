@@ -129,7 +129,7 @@ TEST(NloptTest, ReplayIsCheckedPointForPoint) {
   EXPECT_EQ(restored.status().code(), absl::StatusCode::kDataLoss);
 }
 
-// BOBYQA would write past its arrays from some 16,000 elements on.
+// BOBYQA writes past its arrays for so many.
 TEST(NloptTest, RefusesMoreElementsThanItsMethodsTake) {
   OptimiserOptions options;
   options.algorithm = Algorithm::kNlopt;
