@@ -60,11 +60,14 @@ constexpr MetricInfo kThreads{
     "Threads that batch work may use, and those reserved for small calls"};
 
 constexpr MetricInfo kSteps{"costate_solver_steps_total", kCounter,
-                            "Steps of solves and of adjoint solves backwards"};
+                            "Steps of solves and of adjoint solves backwards, without those of "
+                            "fits"};
 constexpr MetricInfo kEvaluations{"costate_rhs_evaluations_total", kCounter,
-                                  "Evaluations of right-hand sides"};
-constexpr MetricInfo kGradients{"costate_gradients_total", kCounter,
-                                "Gradients of one functional along one trajectory"};
+                                  "Evaluations of right-hand sides, without those of fits"};
+constexpr MetricInfo kGradients{
+    "costate_gradients_total", kCounter,
+    "Gradients of one functional along one trajectory, without those of "
+    "fits"};
 constexpr MetricInfo kEngineSeconds{"costate_engine_seconds_total", kCounter,
                                     "Time of calls in the engine, without compilation"};
 
@@ -113,7 +116,7 @@ constexpr MetricInfo kStaleWrites{"costate_job_stale_writes_total", kCounter,
                                   "Writes refused since their lease was not held any more"};
 constexpr MetricInfo kStoreBytes{"costate_job_store_bytes", kGauge, "Size of the store on disk"};
 constexpr MetricInfo kJobDuration{"costate_job_duration_seconds", kHistogram,
-                                  "From the creation of a job to its end"};
+                                  "From the creation of a job to its end, whoever ended it"};
 constexpr MetricInfo kFitStarts{"costate_fit_starts_total", kCounter,
                                 "Starts of fits that have ended"};
 constexpr MetricInfo kFitIterations{"costate_fit_iterations_total", kCounter,

@@ -99,7 +99,7 @@ class Metrics {
   // Of calls, RecordCall adds it; of tasks of jobs, their worker does.
   void RecordWork(const EngineWork& work);
 
-  // A job that ended here: `state` "succeeded", "failed", "cancelled" or "dead"; `duration` since
+  // A job that ended: `state` "succeeded", "failed", "cancelled" or "dead"; `duration` since
   // it was created.
   void RecordJob(std::string_view kind, std::string_view state, absl::Duration duration);
   // A start of a fit that ended: `outcome` in the words of the optimiser.

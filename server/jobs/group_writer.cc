@@ -139,11 +139,13 @@ absl::Status GroupWriter::RunOne(Pending& pending, Transaction& transaction) {
   RETURN_IF_ERROR(db_->Execute("SAVEPOINT change"));
   const Counts before = transaction.counts;
   const size_t changed_before = transaction.changed_jobs.size();
+  const size_t ended_before = transaction.ended_jobs.size();
   pending.status = pending.change(transaction);
   RETURN_IF_ERROR(db_->failure());
   if (!pending.status.ok()) {
     transaction.counts = before;
     transaction.changed_jobs.resize(changed_before);
+    transaction.ended_jobs.resize(ended_before);
     RETURN_IF_ERROR(db_->Execute("ROLLBACK TO change"));
   }
   return db_->Execute("RELEASE change");
@@ -157,6 +159,8 @@ void GroupWriter::Publish(const Transaction& transaction) {
   if (!transaction.changed_jobs.empty()) {
     options_.committed(transaction.counts, transaction.changed_jobs);
   }
+  if (options_.ended == nullptr) return;
+  for (const EndedJob& job : transaction.ended_jobs) options_.ended(job);
 }
 
 void GroupWriter::DiskIsFull() {

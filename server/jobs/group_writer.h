@@ -32,6 +32,7 @@ class GroupWriter {
     std::function<int64_t()> now;  // nanoseconds since 1970
     // After each commit that changed something, before its callers return.
     std::function<void(const Counts& counts, const std::vector<std::string>& jobs)> committed;
+    std::function<void(const EndedJob& job)> ended;  // likewise, of each job; may be null
   };
 
   // `directory` is null for a database in memory; it outlives the writer.

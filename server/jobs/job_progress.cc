@@ -1,7 +1,6 @@
 #include "server/jobs/job_progress.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace costate::jobs {
 
@@ -24,16 +23,6 @@ bool JobProgress::empty() const {
   return by_task_.empty();
 }
 
-bool JobProgress::TakeEnd() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return !std::exchange(end_taken_, true);
-}
-
-void JobProgress::BeginAgain() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  end_taken_ = false;
-}
-
 std::shared_ptr<JobProgress> JobProgresses::Of(const std::string& job) {
   constexpr size_t kKept = 64;
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -41,8 +30,6 @@ std::shared_ptr<JobProgress> JobProgresses::Of(const std::string& job) {
   if (progress == nullptr) {
     progress = std::make_shared<JobProgress>();
     order_.push_back(job);
-  } else if (progress.use_count() == 1) {
-    progress->BeginAgain();
   }
   std::shared_ptr<JobProgress> wanted = progress;
   for (size_t left = order_.size(); left > 0 && by_job_.size() > kKept; --left) {

@@ -1,5 +1,5 @@
 // What the tasks of one job that run here share: the counts of a fit over all of them, as far as
-// this process knows, and who says that the job has ended.
+// this process knows.
 #ifndef COSTATE_SERVER_JOBS_JOB_PROGRESS_H_
 #define COSTATE_SERVER_JOBS_JOB_PROGRESS_H_
 
@@ -20,15 +20,10 @@ class JobProgress {
   // Replaces what the task said before; returns the sum over all tasks.
   v1::FitSummary Update(int64_t task, const v1::FitSummary& summary);
   bool empty() const;
-  // True for the first who asks: of tasks that end together, one counts the end of their job.
-  bool TakeEnd();
-  // Its tasks begin to run here, for the first time or once more.
-  void BeginAgain();
 
  private:
   mutable std::mutex mutex_;
   std::map<int64_t, v1::FitSummary> by_task_;
-  bool end_taken_ = false;
 };
 
 // One for each job that has tasks running here, and for those that had lately: the tasks of a job

@@ -121,6 +121,10 @@ absl::Status ChangeState(Transaction& transaction, JobRecord& record, JobState s
   ++counts.jobs_by_state[static_cast<int>(state)];
   if (Ended(state) && !Ended(before)) counts.open_bytes -= record.spec_bytes;
   if (!Ended(state) && Ended(before)) counts.open_bytes += record.spec_bytes;
+  if (Ended(state)) {
+    transaction.ended_jobs.push_back(
+        {record.job.kind, state, absl::FromUnixNanos(transaction.now) - record.job.create_time});
+  }
   record.job.state = state;
   record.state_changed = true;
   NewEvent event;

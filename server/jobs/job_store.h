@@ -168,6 +168,13 @@ struct Attempt {
   std::string reason;  // "done", "failed", "cancelled", "released", "lease lost"
 };
 
+// A job that has just ended, for whatever reason.
+struct EndedJob {
+  std::string kind;
+  JobState state = JobState::kSucceeded;
+  absl::Duration duration;  // since it was created
+};
+
 struct StoreStats {
   int64_t tasks_queued = 0;  // those that may be claimed
   int64_t tasks_running = 0;

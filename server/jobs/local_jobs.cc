@@ -11,9 +11,30 @@
 namespace costate::jobs {
 namespace {
 
+const char* NameOf(JobState state) {
+  switch (state) {
+    case JobState::kQueued:
+      return "queued";
+    case JobState::kRunning:
+      return "running";
+    case JobState::kSucceeded:
+      return "succeeded";
+    case JobState::kFailed:
+      return "failed";
+    case JobState::kCancelled:
+      return "cancelled";
+    case JobState::kDead:
+      return "dead";
+  }
+  return "";
+}
+
 // The server's messages bound what may come in and go out.
-SqliteOptions StoreOptions(const LocalJobsOptions& options, const Environment& environment) {
+SqliteOptions StoreOptions(const LocalJobsOptions& options, Environment& environment) {
   SqliteOptions store;
+  store.ended = [&environment](const EndedJob& job) {
+    environment.metrics().RecordJob(job.kind, NameOf(job.state), job.duration);
+  };
   store.directory = options.directory;
   store.limits.max_queued_jobs = options.max_queued_jobs;
   // A model that came by name stands in the spec as its text.

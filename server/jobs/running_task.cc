@@ -306,28 +306,6 @@ TaskEnd RunningTask::EndOf(absl::StatusOr<std::string> result) {
 }
 
 // Goes on asking while the lease is held: what was computed is not thrown away for a full disk.
-void RunningTask::RecordJobEnd() {
-  const absl::StatusOr<Job> job = store_.Get(claim_.lease.job);
-  if (!job.ok() || !job->end_time.has_value() || !progress_->TakeEnd()) return;
-  const auto state = [&job] {
-    switch (job->state) {
-      case JobState::kQueued:
-      case JobState::kRunning:
-        return "running";
-      case JobState::kSucceeded:
-        return "succeeded";
-      case JobState::kFailed:
-        return "failed";
-      case JobState::kCancelled:
-        return "cancelled";
-      case JobState::kDead:
-        return "dead";
-    }
-    return "";
-  };
-  environment_.metrics().RecordJob(claim_.kind, state(), *job->end_time - job->create_time);
-}
-
 void RunningTask::Complete(TaskEnd end) {
   const auto event = [&end] {
     switch (end.kind) {
@@ -346,7 +324,6 @@ void RunningTask::Complete(TaskEnd end) {
     const absl::Status completed = store_.Complete(lease(), end);
     CrashPoint("after_complete");
     if (completed.ok()) {
-      RecordJobEnd();
       return LogEvent(LogLevel::kInfo, event(), std::string(end.error.message()));
     }
     if (completed.code() == absl::StatusCode::kAborted) break;

@@ -72,7 +72,6 @@ class RunningTask final : public TaskContext, public std::enable_shared_from_thi
   void Settle(absl::StatusOr<std::string> result);
   TaskEnd EndOf(absl::StatusOr<std::string> result);
   void Complete(TaskEnd end);
-  void RecordJobEnd();  // in the metrics, if the job ended with this task
   void Release();
   absl::Status Store(const std::string& state);
   absl::Status FlushProgress();

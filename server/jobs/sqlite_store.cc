@@ -57,7 +57,8 @@ class SqliteStore final : public JobStore {
         writer_({limits_, [this] { return absl::ToUnixNanos(now_()); },
                  [this](const Counts& now, const std::vector<std::string>& jobs) {
                    waiters_.Changed(now.tasks_queued, jobs);
-                 }},
+                 },
+                 options.ended},
                 std::move(db), directory_.get(), counts) {
     waiters_.Changed(counts.tasks_queued, {});
   }

@@ -22,6 +22,8 @@ struct SqliteOptions {
   // its time.
   int64_t reserve_bytes = int64_t{16} << 20;
   std::function<absl::Time()> now = absl::Now;
+  // Called for each job that ends, once that is durable, by one thread; quick. May be null.
+  std::function<void(const EndedJob& job)> ended;
 };
 
 // Opens, migrates older schemas forward, and locks the directory against a second process. That

@@ -26,6 +26,7 @@ struct Transaction {
   int64_t now = 0;  // one instant for all of it; nanoseconds since 1970
   Counts counts;
   std::vector<std::string> changed_jobs;  // ids
+  std::vector<EndedJob> ended_jobs = {};
 };
 
 }  // namespace costate::jobs

@@ -24,12 +24,6 @@ TEST(JobProgress, SumsTheNewestOfEveryTask) {
               Partially("starts: 10 starts_done: 2 iterations: 13"));
 }
 
-TEST(JobProgress, GivesTheEndToOne) {
-  JobProgress progress;
-  EXPECT_TRUE(progress.TakeEnd());
-  EXPECT_FALSE(progress.TakeEnd());
-}
-
 TEST(JobProgresses, AreSharedByTheTasksOfAJob) {
   JobProgresses progresses;
   auto first = progresses.Of("a");
@@ -42,8 +36,6 @@ TEST(JobProgresses, RememberJobsOfLate) {
   JobProgresses progresses;
   progresses.Of("a")->Update(0, Summary(1, 1));
   EXPECT_FALSE(progresses.Of("a")->empty()) << "its tasks may run one after another";
-  EXPECT_TRUE(progresses.Of("a")->TakeEnd());
-  EXPECT_TRUE(progresses.Of("a")->TakeEnd()) << "put back, it ends once more";
   const auto held = progresses.Of("held");
   for (int i = 0; i < 100; ++i) progresses.Of(std::to_string(i));
   EXPECT_TRUE(progresses.Of("a")->empty()) << "not for ever";

@@ -51,6 +51,16 @@ TEST_F(LocalJobsTest, CarriesOutWhatItKeeps) {
   jobs->Drain();
 }
 
+TEST_F(LocalJobsTest, CountsJobsThatEndWithoutAWorkerToo) {
+  const auto jobs = LocalJobs::Open(Options(0), *environment_).value();
+  const std::string id = jobs->store().Create(SolveJob()).value().job.id;
+  EXPECT_TRUE(jobs->store().Cancel(id).ok());
+  EXPECT_TRUE(jobs->store().Cancel(id).ok());
+  EXPECT_THAT(environment_->metrics().Text({}),
+              testing::HasSubstr("costate_job_duration_seconds_count{kind=\"solve\","
+                                 "state=\"cancelled\"} 1\n"));
+}
+
 TEST_F(LocalJobsTest, OnlyKeepsThemWithoutWorkers) {
   const auto jobs = LocalJobs::Open(Options(0), *environment_).value();
   const std::string id = jobs->store().Create(SolveJob()).value().job.id;

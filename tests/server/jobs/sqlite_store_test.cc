@@ -76,6 +76,53 @@ TEST(SqliteStore, FilesAreForTheirOwnerAlone) {
   EXPECT_EQ(files, 5);  // database, log, its index, lock, reserve
 }
 
+// However a job ends, and whoever ends it.
+TEST(SqliteStore, SaysOnceOfEveryJobThatItHasEnded) {
+  absl::Time now = absl::FromUnixSeconds(1'000'000);
+  std::vector<JobState> ended;
+  SqliteOptions options;
+  options.now = [&now] { return now; };
+  options.ended = [&](const EndedJob& job) {
+    EXPECT_EQ(job.kind, "fit");
+    EXPECT_EQ(job.duration, absl::Hours(static_cast<int64_t>(ended.size())));
+    ended.push_back(job.state);
+  };
+  const auto store = OpenSqliteStore(options).value();
+  NewJob job = OneTask("spec");
+  job.kind = "fit";
+  const auto claim = [&] { return store->ClaimTasks("worker", 1, absl::Minutes(1))->at(0).lease; };
+
+  const std::string cancelled = store->Create(job)->job.id;
+  EXPECT_TRUE(store->Cancel(cancelled).ok());
+  EXPECT_TRUE(store->Cancel(cancelled).ok());
+
+  job.num_tasks = 2;
+  EXPECT_TRUE(store->Create(job).ok());
+  const Lease first = claim(), second = claim();
+  now += absl::Hours(1);
+  TaskEnd done;
+  EXPECT_TRUE(store->Complete(first, done).ok());
+  EXPECT_EQ(ended.size(), 1u) << "one task is left";
+  EXPECT_TRUE(store->Complete(second, done).ok());
+  EXPECT_TRUE(store->Complete(second, done).ok());
+
+  job.num_tasks = 1;
+  job.deadline = now + absl::Hours(1);
+  EXPECT_TRUE(store->Create(job).ok());
+  now += absl::Hours(2);
+  EXPECT_TRUE(store->Reap().ok());
+
+  job.deadline = absl::InfiniteFuture();
+  EXPECT_TRUE(store->Create(job).ok());
+  for (int i = 0; i < kMaxLostLeases; ++i) {
+    claim();
+    now += absl::Hours(1);
+    EXPECT_TRUE(store->Reap().ok());
+  }
+  EXPECT_EQ(ended, (std::vector<JobState>{JobState::kCancelled, JobState::kSucceeded,
+                                          JobState::kFailed, JobState::kDead}));
+}
+
 TEST(SqliteStore, ASecondProcessIsRefused) {
   const TemporaryDirectory place;
   const auto store = Open(place.path());

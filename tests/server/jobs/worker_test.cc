@@ -8,8 +8,6 @@
 #include <new>
 #include <string>
 
-#include "absl/strings/match.h"
-#include "absl/strings/str_cat.h"
 #include "google/rpc/error_details.pb.h"
 #include "server/call.h"
 #include "server/jobs/checkpoint.h"
@@ -57,26 +55,6 @@ TEST_F(WorkerTest, CarriesTasksOutAndSaysSo) {
   EXPECT_TRUE(place_.Logged("job_claimed"));
   EXPECT_TRUE(place_.Logged("job_task_completed"));
   ASSERT_TRUE(Await([&] { return worker->running() == 0; }));
-}
-
-// However many of its tasks ended at the same time.
-TEST_F(WorkerTest, CountsTheEndOfAJobOnce) {
-  const auto counted = [this](const char* state, int count) {
-    const std::string line = absl::StrCat(
-        "costate_job_duration_seconds_count{kind=\"fit\",state=\"", state, "\"} ", count, "\n");
-    return Await([&] { return absl::StrContains(place_.environment().metrics().Text({}), line); });
-  };
-  runner_.script = [](TaskContext&, const v1::JobSpec&) { return "done"; };
-  WorkerOptions options = WorkerPlace::Options(runner_);
-  options.slots = 4;
-  const auto worker = Start(options, place_.store());
-  for (int i = 0; i < 5; ++i) place_.AwaitEnd(place_.Submit(8));
-  EXPECT_TRUE(counted("succeeded", 5));
-  ASSERT_TRUE(Await([&] { return worker->running() == 0; }));
-  runner_.script = [](TaskContext&, const v1::JobSpec&) { return absl::OutOfRangeError("no"); };
-  place_.AwaitEnd(place_.Submit());
-  EXPECT_TRUE(counted("failed", 1));
-  EXPECT_TRUE(counted("succeeded", 5));
 }
 
 TEST_F(WorkerTest, FailsTheJobWithItsError) {
