@@ -199,6 +199,7 @@ class ReversibleStore : public StepStore {
     }
     if (tried_ == (num_steps() - 1) / every_ * every_) {
       every_ = 0;
+      next_ = states_.size();
       return false;
     }
     *task = {
