@@ -48,9 +48,10 @@ class Batch {
                      SolveTrajectories(bound_, bundle_.options, stop_));
     std::vector<double> outputs;
     for (size_t i = 0; i < tasks_.size(); ++i) {
+      ConditionTask& task = *tasks_[i];
+      task.failure = trajectories[i].termination.detail;
       if (!ReachedEnd(trajectories[i].termination)) continue;
       RETURN_IF_ERROR(Outputs(i, trajectories[i], &outputs));
-      ConditionTask& task = *tasks_[i];
       task.value =
           EvaluateLikelihood(*task.condition, *task.point, View(trajectories[i].states, outputs));
     }
@@ -61,6 +62,7 @@ class Batch {
     ASSIGN_OR_RETURN(const std::vector<TangentTrajectory> solved,
                      SolveWithColumns(bundle_, bound_, stop_));
     for (size_t i = 0; i < tasks_.size(); ++i) {
+      tasks_[i]->failure = solved[i].trajectory.termination.detail;
       if (!ReachedEnd(solved[i].trajectory.termination)) continue;
       std::vector<double> outputs;
       RETURN_IF_ERROR(Outputs(i, solved[i].trajectory, &outputs));
@@ -82,6 +84,7 @@ class Batch {
       input.stop = &stop_;
       ASSIGN_OR_RETURN(const TangentPass pass,
                        SolveInDirections(input, columns_, UnitDirections(columns_)));
+      tasks_[i]->failure = pass.primal.termination.detail;
       if (!pass.primal.reached()) continue;
       const SavedValues& saved = pass.primal.values;
       ChannelValues values = View(saved.states, saved.outputs);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,6 +26,7 @@ struct ConditionTask {
 
   // Results. Infinite where the integration failed or a prediction is out of its domain.
   double value = std::numeric_limits<double>::infinity();  // without factor
+  std::string failure = {};           // why the integration failed, one sentence
   std::vector<double> gradient = {};  // [touched], natural, without factor; with kGradient
   double* residuals = nullptr;        // [num_rows]; with kResiduals, factor included
   double* jacobian = nullptr;         // [num_rows, q], zero on entry

@@ -264,6 +264,7 @@ class Evaluation {
   void Add(const ConditionTask& task) {
     Answer& answer = answers_[task.question];
     answer.value += task.factor * task.value;
+    if (!std::isfinite(task.value) && answer.detail.empty()) answer.detail = FailureOf(task);
     if (answer.gradient.empty() || task.gradient.empty()) return;
     const SearchPoint& point = *task.point;
     for (size_t l = 0; l < task.gradient.size(); ++l) {
@@ -272,12 +273,19 @@ class Evaluation {
     }
   }
 
+  std::string FailureOf(const ConditionTask& task) const {
+    const std::string& name = task.condition->name;
+    return absl::StrCat(
+        fit_.conditions.size() > 1 ? absl::StrCat("condition ", name, ": ") : "",
+        task.failure.empty() ? "the likelihood of its data is not finite" : task.failure);
+  }
+
   static void Finish(Answer* answer) {
     if (std::isfinite(answer->value) && IsFinite(answer->gradient) && IsFinite(answer->residuals) &&
         IsFinite(answer->jacobian)) {
       return;
     }
-    *answer = Answer();
+    *answer = Answer{.detail = std::move(answer->detail)};
   }
 
   const BoundFit& fit_;

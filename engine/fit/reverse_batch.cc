@@ -65,6 +65,7 @@ class Passes {
     ConditionTask& task = *tasks_[i];
     const std::unique_ptr<GradientPass> pass = MakeGradientPass(method, InputOf(i));
     RETURN_IF_ERROR(pass->Solve());
+    task.failure = pass->primal().termination.detail;
     if (!pass->primal().reached()) return absl::OkStatus();
     LikelihoodGradient likelihood;
     const double value = DifferentiateLikelihood(*task.condition, *task.point,
@@ -114,8 +115,9 @@ class Passes {
       terminal = ensemble.terminal_state(i);
     }
     RETURN_IF_ERROR(FillPrimal(input, std::move(trajectory), terminal, &member.primal));
+    ConditionTask& task = *tasks_[i];
+    task.failure = member.primal.termination.detail;
     if (!member.primal.reached()) return absl::OkStatus();
-    const ConditionTask& task = *tasks_[i];
     member.value = DifferentiateLikelihood(*task.condition, *task.point,
                                            View(member.primal.values, bound_), &member.likelihood);
     if (!std::isfinite(member.value)) return absl::OkStatus();

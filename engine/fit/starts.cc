@@ -210,7 +210,7 @@ class StartRange final : public Starts {
     if (progress.outcome != optimise::Outcome::kDiverged || failures_[i].empty()) {
       return progress.detail;
     }
-    return absl::StrCat(progress.detail, " ", failures_[i]);
+    return absl::StrCat(progress.detail, " The last failure: ", failures_[i], ".");
   }
 
   optimise::OptimiserOptions OptionsOf(int64_t i) const {

@@ -120,13 +120,22 @@ class Best {
   void MarkBounds(absl::Span<const double> gradient) {
     at_bound_ = FindBounds(objective_.box(), search_, gradient);
     for (size_t j = 0; j < elements_.size(); ++j) {
+      at_bound_[j] = at_bound_[j] || RunsToBound(j);
       result_.estimates[j].at_bound = at_bound_[j];
       if (!at_bound_[j]) continue;
-      const optimise::Box& box = objective_.box();
-      const bool lower = search_[j] - box.lower[j] <= box.upper[j] - search_[j];
+      const FreeElement& element = elements_[j];
+      const bool lower = natural_[j] - element.lower <= element.upper - natural_[j];
       const bool pushes = !gradient.empty() && (lower ? gradient[j] > 0 : gradient[j] < 0);
       result_.unidentified.push_back(DescribeBound(elements_[j], natural_[j], pushes));
     }
+  }
+
+  // On the logit scale a bound lies at infinity: whoever comes this near is on the way there.
+  bool RunsToBound(size_t j) const {
+    const FreeElement& element = elements_[j];
+    const double range = element.upper - element.lower;
+    return element.scale == Scale::kLogit &&
+           std::min(natural_[j] - element.lower, element.upper - natural_[j]) <= 1e-6 * range;
   }
 
   void FillNaN() {

@@ -168,7 +168,7 @@ class FakeObjective final : public Objective {
     }
     if (!std::isfinite(answer.value)) {
       answer = {};
-      answer.detail = "The model ran into the wall.";
+      answer.detail = "The model ran into the wall";
       return answer;
     }
     if (question.wanted != optimise::Wanted::kGradient) answer.gradient.clear();

@@ -283,11 +283,32 @@ TEST(FitTest, StartsThatBlowUpAreTypedAndTheOthersArrive) {
     if (blows_up) {
       ++diverged;
       EXPECT_THAT(start.detail, HasSubstr("not finite at the start."));
+      EXPECT_THAT(start.detail, HasSubstr("the solution may have a singularity"));
     } else {
       EXPECT_NEAR(start.values[0], 0.3, 1e-5);
     }
   }
   EXPECT_NEAR(diverged, 12, 2);
+}
+
+// Data that fall faster than the bounds of the rate allow: on the logit scale the bound is never
+// reached, and yet it is what holds the rate.
+TEST(FitTest, SaysThatABoundHoldsARateOnTheLogitScale) {
+  FitProblem problem;
+  problem.simulation = Simulate(CompileText("param k = 0.5\nstate y = 2\ny' = -k*y\n"), 0, 2, 1e-8);
+  Series series;
+  series.channel_kind = Channel::Kind::kState;
+  series.channel = "y";
+  series.times = {0.5, 1, 1.5, 2};
+  for (const double t : series.times) series.values.push_back(2 * std::exp(-3 * t));
+  series.sigma = {0.1};
+  problem.data = {series};
+  problem.free = {Searched("k", 0.5, 0.1, 1, Scale::kLogit)};
+  const FitResult result = Fit(problem).result;
+  EXPECT_NEAR(result.estimates[0].value, 1, 1e-5);
+  EXPECT_TRUE(result.estimates[0].at_bound);
+  EXPECT_TRUE(std::isnan(result.estimates[0].standard_error));
+  EXPECT_THAT(result.unidentified, ::testing::ElementsAre(HasSubstr("upper bound")));
 }
 
 // Growth at the rate a*b, on either scale.

@@ -200,7 +200,7 @@ TEST(StartsTest, AStartThatDivergesIsTypedAndTheOthersGoOn) {
     if (behind) {
       ++diverged;
       EXPECT_EQ(result.objective, kInfinity);
-      EXPECT_THAT(result.detail, HasSubstr("The model ran into the wall."));
+      EXPECT_THAT(result.detail, HasSubstr("The model ran into the wall"));
       EXPECT_EQ(result.values, result.start_values);
     } else if (result.outcome == optimise::Outcome::kConverged) {
       ++arrived;
