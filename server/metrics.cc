@@ -60,10 +60,9 @@ constexpr MetricInfo kThreads{
     "Threads that batch work may use, and those reserved for small calls"};
 
 constexpr MetricInfo kSteps{"costate_solver_steps_total", kCounter,
-                            "Steps of solves and of adjoint solves backwards, without those of "
-                            "fits"};
+                            "Steps of solves and of adjoint solves backwards"};
 constexpr MetricInfo kEvaluations{"costate_rhs_evaluations_total", kCounter,
-                                  "Evaluations of right-hand sides, without those of fits"};
+                                  "Evaluations of right-hand sides"};
 constexpr MetricInfo kGradients{
     "costate_gradients_total", kCounter,
     "Gradients of one functional along one trajectory, without those of "

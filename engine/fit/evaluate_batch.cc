@@ -50,6 +50,7 @@ class Batch {
     for (size_t i = 0; i < tasks_.size(); ++i) {
       ConditionTask& task = *tasks_[i];
       task.failure = trajectories[i].termination.detail;
+      task.stats = trajectories[i].stats;
       if (!ReachedEnd(trajectories[i].termination)) continue;
       RETURN_IF_ERROR(Outputs(i, trajectories[i], &outputs));
       task.value =
@@ -63,6 +64,7 @@ class Batch {
                      SolveWithColumns(bundle_, bound_, stop_));
     for (size_t i = 0; i < tasks_.size(); ++i) {
       tasks_[i]->failure = solved[i].trajectory.termination.detail;
+      tasks_[i]->stats = solved[i].trajectory.stats;
       if (!ReachedEnd(solved[i].trajectory.termination)) continue;
       std::vector<double> outputs;
       RETURN_IF_ERROR(Outputs(i, solved[i].trajectory, &outputs));
@@ -85,6 +87,7 @@ class Batch {
       ASSIGN_OR_RETURN(const TangentPass pass,
                        SolveInDirections(input, columns_, UnitDirections(columns_)));
       tasks_[i]->failure = pass.primal.termination.detail;
+      tasks_[i]->stats = pass.primal.stats.solve;
       if (!pass.primal.reached()) continue;
       const SavedValues& saved = pass.primal.values;
       ChannelValues values = View(saved.states, saved.outputs);

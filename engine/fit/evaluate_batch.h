@@ -27,6 +27,7 @@ struct ConditionTask {
   // Results. Infinite where the integration failed or a prediction is out of its domain.
   double value = std::numeric_limits<double>::infinity();  // without factor
   std::string failure = {};           // why the integration failed, one sentence
+  SolveStats stats = {};              // of the forward solve
   std::vector<double> gradient = {};  // [touched], natural, without factor; with kGradient
   double* residuals = nullptr;        // [num_rows]; with kResiduals, factor included
   double* jacobian = nullptr;         // [num_rows, q], zero on entry

@@ -38,12 +38,14 @@ bool IsFinite(const std::vector<double>& values) {
 class Evaluation {
  public:
   Evaluation(const BoundFit& fit, const std::vector<SearchPoint>& points,
-             absl::Span<const Question* const> questions, const StopSource& stop, Workers& workers)
+             absl::Span<const Question* const> questions, const StopSource& stop, Workers& workers,
+             SolveStats* work)
       : fit_(fit),
         points_(points),
         questions_(questions),
         stop_(stop),
         workers_(workers),
+        work_(work),
         num_elements_(static_cast<int64_t>(fit.elements.size())),
         answers_(questions.size()) {}
 
@@ -262,6 +264,9 @@ class Evaluation {
   }
 
   void Add(const ConditionTask& task) {
+    work_->accepted_steps += task.stats.accepted_steps;
+    work_->rejected_steps += task.stats.rejected_steps;
+    work_->rhs_evaluations += task.stats.rhs_evaluations;
     Answer& answer = answers_[task.question];
     answer.value += task.factor * task.value;
     if (!std::isfinite(task.value) && answer.detail.empty()) answer.detail = FailureOf(task);
@@ -293,6 +298,7 @@ class Evaluation {
   const absl::Span<const Question* const> questions_;
   const StopSource& stop_;
   Workers& workers_;
+  SolveStats* const work_;
   const int64_t num_elements_;
   std::vector<Answer> answers_;
   std::vector<ConditionTask> wave_;
@@ -310,9 +316,9 @@ absl::Status CheckFitStop(const StopSource& stop) {
 
 absl::StatusOr<std::vector<optimise::Answer>> EvaluateQuestions(
     const BoundFit& fit, const std::vector<SearchPoint>& points,
-    absl::Span<const optimise::Question* const> questions, const StopSource& stop,
-    Workers& workers) {
-  return Evaluation(fit, points, questions, stop, workers).Run();
+    absl::Span<const optimise::Question* const> questions, const StopSource& stop, Workers& workers,
+    SolveStats* work) {
+  return Evaluation(fit, points, questions, stop, workers, work).Run();
 }
 
 }  // namespace costate::fit

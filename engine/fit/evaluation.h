@@ -19,11 +19,11 @@ namespace costate::fit {
 absl::Status CheckFitStop(const StopSource& stop);
 
 // As Objective::Evaluate, with the points of the questions. Terms are summed in the order of the
-// conditions, whatever ran where.
+// conditions, whatever ran where. `work` receives the steps taken, those of failed solves included.
 absl::StatusOr<std::vector<optimise::Answer>> EvaluateQuestions(
     const BoundFit& fit, const std::vector<SearchPoint>& points,
-    absl::Span<const optimise::Question* const> questions, const StopSource& stop,
-    Workers& workers);
+    absl::Span<const optimise::Question* const> questions, const StopSource& stop, Workers& workers,
+    SolveStats* work);
 
 }  // namespace costate::fit
 

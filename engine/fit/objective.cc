@@ -1,5 +1,6 @@
 #include "engine/fit/objective.h"
 
+#include <mutex>
 #include <utility>
 
 #include "engine/base/status_macros.h"
@@ -61,7 +62,19 @@ class BoundObjective : public Objective {
     std::vector<SearchPoint> points;
     points.reserve(questions.size());
     for (const Question* question : questions) points.push_back(PointAt(question->point));
-    return EvaluateQuestions(fit_, points, questions, stop, workers);
+    SolveStats work;
+    absl::StatusOr<std::vector<Answer>> answers =
+        EvaluateQuestions(fit_, points, questions, stop, workers, &work);
+    const std::lock_guard<std::mutex> lock(mutex_);
+    work_.accepted_steps += work.accepted_steps;
+    work_.rejected_steps += work.rejected_steps;
+    work_.rhs_evaluations += work.rhs_evaluations;
+    return answers;
+  }
+
+  SolveStats work() const override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return work_;
   }
 
   absl::StatusOr<Prediction> Predict(absl::Span<const double> search,
@@ -81,6 +94,8 @@ class BoundObjective : public Objective {
   const BoundFit fit_;
   std::vector<FreeElement> elements_;
   optimise::Box box_;
+  mutable std::mutex mutex_;
+  mutable SolveStats work_;  // guarded by mutex_
 };
 
 }  // namespace

@@ -78,6 +78,9 @@ class Objective {
       absl::Span<const optimise::Question* const> questions, const StopSource& stop,
       Workers& workers) const = 0;
 
+  // The solves of all evaluations so far, by whomever: for statistics.
+  virtual SolveStats work() const = 0;
+
   virtual absl::StatusOr<Prediction> Predict(absl::Span<const double> search,
                                              const StopSource& stop) const = 0;
 };

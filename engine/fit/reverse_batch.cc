@@ -66,6 +66,7 @@ class Passes {
     const std::unique_ptr<GradientPass> pass = MakeGradientPass(method, InputOf(i));
     RETURN_IF_ERROR(pass->Solve());
     task.failure = pass->primal().termination.detail;
+    task.stats = pass->primal().stats.solve;
     if (!pass->primal().reached()) return absl::OkStatus();
     LikelihoodGradient likelihood;
     const double value = DifferentiateLikelihood(*task.condition, *task.point,
@@ -117,6 +118,7 @@ class Passes {
     RETURN_IF_ERROR(FillPrimal(input, std::move(trajectory), terminal, &member.primal));
     ConditionTask& task = *tasks_[i];
     task.failure = member.primal.termination.detail;
+    task.stats = member.primal.stats.solve;
     if (!member.primal.reached()) return absl::OkStatus();
     member.value = DifferentiateLikelihood(*task.condition, *task.point,
                                            View(member.primal.values, bound_), &member.likelihood);

@@ -25,9 +25,8 @@ inline void CrashPoint(std::string_view place) {
   const size_t colon = text.find(':');
   if (text.substr(0, colon) != place) return;
   static std::atomic<int> passed{0};
-  const int when = colon == std::string_view::npos
-                       ? 1
-                       : std::atoi(std::string(text.substr(colon + 1)).c_str());
+  const int when =
+      colon == std::string_view::npos ? 1 : std::atoi(std::string(text.substr(colon + 1)).c_str());
   constexpr int kLikeKilled = 137;
   if (++passed == when) _exit(kLikeKilled);
 }

@@ -85,9 +85,10 @@ class FitRunnerImpl final : public JobRunner {
   absl::StatusOr<std::string> Run(TaskContext& task, const v1::JobSpec& spec) override {
     CallContext call{task.environment(), task.cancellation(), task.record()};
     ASSIGN_OR_RETURN(const PreparedFit fit, PrepareFit(call, kField, spec.fit()));
+    StepMeter steps(task.environment().metrics(), *fit.objective);
     const bool only = task.num_tasks() == 1;
     if (!only && task.task() == task.num_tasks() - 1) return RunSummary(task, spec, fit);
-    ASSIGN_OR_RETURN(std::vector<fit::StartResult> results, RunStarts(task, fit));
+    ASSIGN_OR_RETURN(std::vector<fit::StartResult> results, RunStarts(task, fit, &steps));
     if (only) return Summarise(task, spec, fit, std::move(results));
     return fit::SaveResults(results);
   }
@@ -132,7 +133,8 @@ class FitRunnerImpl final : public JobRunner {
   }
 
   static absl::StatusOr<std::vector<fit::StartResult>> RunStarts(TaskContext& task,
-                                                                 const PreparedFit& fit) {
+                                                                 const PreparedFit& fit,
+                                                                 StepMeter* steps) {
     const Chunks chunks = ChunksOf(fit.options.starts, task.num_tasks());
     const double bytes =
         fit.bytes_per_start * static_cast<double>(chunks.length(task.task())) + fit.result_bytes;
@@ -149,6 +151,7 @@ class FitRunnerImpl final : public JobRunner {
         return advanced;
       }
       reporter.Report(*starts);
+      steps->Record();
       RETURN_IF_ERROR(task.Checkpoint(save));
     }
     for (const fit::StartResult& result : starts->results()) {

@@ -16,7 +16,7 @@ namespace costate::jobs {
 
 struct LocalJobsOptions {
   std::string directory;  // of the store; see SqliteOptions
-  int workers = -1;       // tasks at a time; 0: none are carried out, below 0: as many as batch threads
+  int workers = -1;  // tasks at a time; 0: none are carried out, below 0: as many as batch threads
   absl::Duration lease = absl::Seconds(30);
   absl::Duration retention = limits::kDefaultJobRetention;  // where a job does not say
   int64_t max_queued_jobs = limits::kDefaultMaxQueuedJobs;

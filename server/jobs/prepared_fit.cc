@@ -97,6 +97,16 @@ absl::StatusOr<PreparedFit> PrepareFit(CallContext& call, const std::string& fie
   return prepared;
 }
 
+void StepMeter::Record() {
+  const SolveStats now = objective_.work();
+  EngineWork work;
+  work.forward = {.accepted_steps = now.accepted_steps - recorded_.accepted_steps,
+                  .rejected_steps = now.rejected_steps - recorded_.rejected_steps,
+                  .rhs_evaluations = now.rhs_evaluations - recorded_.rhs_evaluations};
+  metrics_.RecordWork(work);
+  recorded_ = now;
+}
+
 int64_t Chunks::size() const {
   const int64_t even = (starts + count - 1) / count;
   return (even + kChunkLanes - 1) / kChunkLanes * kChunkLanes;

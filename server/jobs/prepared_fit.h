@@ -11,6 +11,7 @@
 #include "engine/fit/fit.h"
 #include "engine/fit/objective.h"
 #include "server/call.h"
+#include "server/metrics.h"
 
 namespace costate::jobs {
 
@@ -26,6 +27,25 @@ struct PreparedFit {
 // FitRequest that was validated.
 absl::StatusOr<PreparedFit> PrepareFit(CallContext& call, const std::string& field,
                                        const v1::FitRequest& request);
+
+// Tells the metrics of the solver steps of an objective that this task alone evaluates.
+class StepMeter {
+ public:
+  // Both outlive it.
+  StepMeter(Metrics& metrics, const fit::Objective& objective)
+      : metrics_(metrics), objective_(objective) {}
+  ~StepMeter() { Record(); }
+  StepMeter(const StepMeter&) = delete;
+  StepMeter& operator=(const StepMeter&) = delete;
+
+  // Those since the last time.
+  void Record();
+
+ private:
+  Metrics& metrics_;
+  const fit::Objective& objective_;
+  SolveStats recorded_;
+};
 
 // The starts of a fit in tasks of one size, a multiple of the lanes.
 struct Chunks {

@@ -81,6 +81,7 @@ class ProfileRunnerImpl final : public JobRunner {
     CallContext call{task.environment(), task.cancellation(), task.record()};
     ASSIGN_OR_RETURN(const Prepared prepared, Prepare(call, spec));
     RETURN_IF_ERROR(task.TakeMemory(static_cast<int64_t>(prepared.fit.bytes_per_start)));
+    const StepMeter steps(task.environment().metrics(), *prepared.fit.objective);
     const StopSource stop{&task.cancellation()};
     absl::StatusOr<fit::Profile> profile = fit::ComputeProfile(
         *prepared.fit.objective, prepared.fit.options, ValuesFromProto(spec.profile().best()),

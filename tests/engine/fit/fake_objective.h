@@ -50,6 +50,7 @@ class FakeObjective final : public Objective {
   const optimise::Box& box() const override { return box_; }
   int64_t num_parts() const override { return parts_; }
   const Resolution& resolution() const override { return resolution_; }
+  SolveStats work() const override { return {}; }
   Resolution& mutable_resolution() { return resolution_; }
   void set_memory_for(int64_t questions) { memory_for_ = questions; }
 

@@ -340,6 +340,22 @@ TEST(Objective, InformationIsTheVarianceOfTheScore) {
   }
 }
 
+// As many steps as the same solves through the door.
+TEST(Objective, CountsTheStepsOfItsSolves) {
+  FitProblem problem = Decay();
+  problem.data = {Measured("v", {0.5, 1, 2.5}, {1, 1, 1})};
+  const auto objective = MakeObjective(problem);
+  SolveRequest solve = {.simulation = problem.simulation};
+  solve.simulation.options.save.kind = SaveAt::Kind::kTimes;
+  solve.simulation.options.save.times = problem.data[0].times;
+  const SolveStats one = costate::testing::TestEngine().Solve(solve)->trajectories[0].stats;
+  Ask(*objective, StartOf(*objective), Wanted::kValue);
+  Ask(*objective, StartOf(*objective), Wanted::kValue);
+  EXPECT_EQ(objective->work().accepted_steps, 2 * one.accepted_steps);
+  EXPECT_EQ(objective->work().rejected_steps, 2 * one.rejected_steps);
+  EXPECT_GE(objective->work().rhs_evaluations, 2 * one.rhs_evaluations);
+}
+
 TEST(Objective, MissingValuesAreLeftOut) {
   FitProblem problem = Growth();
   problem.data = {Measured("u", {1, 2, 3}, {1.2, NAN, 2.9})};

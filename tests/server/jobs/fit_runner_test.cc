@@ -99,8 +99,8 @@ TEST_F(FitRunnerTest, LeavesOutTracesThatDoNotFitIntoTheAnswer) {
 }
 
 TEST_F(FitRunnerTest, CountsTheMemoryOfLongTraces) {
-  *spec_.mutable_fit()->mutable_options() = FromText<v1::FitOptions>(
-      "starts: 2 method: FIT_METHOD_ADAM max_iterations: 10000000");
+  *spec_.mutable_fit()->mutable_options() =
+      FromText<v1::FitOptions>("starts: 2 method: FIT_METHOD_ADAM max_iterations: 10000000");
   FakeTask task(*environment_);
   task.stop.Cancel(Cancellation::Reason::kClientCancelled);
   EXPECT_FALSE(FitRunner()->Run(task, spec_).ok());
@@ -131,11 +131,29 @@ TEST_F(FitRunnerTest, FindsTheBestPoint) {
   EXPECT_EQ(fit.fitted_size(), 1);
 }
 
+TEST_F(FitRunnerTest, CountsTheStepsOfItsSolves) {
+  RunWhole(spec_);
+  CallRecord record;
+  const Cancellation never;
+  CallContext call{*environment_, never, record};
+  const PreparedFit fit = PrepareFit(call, "fit", spec_.fit()).value();
+  NoWorkers workers;
+  const auto starts = fit::Starts::Create(fit.objective, fit.options, 0, 20).value();
+  while (!starts->done()) ASSERT_TRUE(starts->Advance(kNeverStops, workers).ok());
+  ASSERT_TRUE(
+      fit::Summarise(*fit.objective, fit.options, starts->results(), kNeverStops, workers).ok());
+  const SolveStats work = fit.objective->work();
+  EXPECT_GT(work.accepted_steps, 20 * 5);
+  const std::string page = environment_->metrics().Text({});
+  EXPECT_THAT(page, testing::ContainsRegex(absl::StrCat(
+                        "costate_solver_steps_total\\{[^}]*forward[^}]*accepted[^}]*\\} ",
+                        work.accepted_steps, "\n")));
+}
+
 // However it is interrupted, and by whatever method it searches.
 TEST_F(FitRunnerTest, AnInterruptedFitHasTheBitsOfAnUnbrokenOne) {
-  for (const char* options :
-       {"starts: 20 seed: 7", "starts: 5 method: FIT_METHOD_LBFGSB",
-        "starts: 3 method: FIT_METHOD_ADAM max_iterations: 40 seed: 3"}) {
+  for (const char* options : {"starts: 20 seed: 7", "starts: 5 method: FIT_METHOD_LBFGSB",
+                              "starts: 3 method: FIT_METHOD_ADAM max_iterations: 40 seed: 3"}) {
     *spec_.mutable_fit()->mutable_options() = FromText<v1::FitOptions>(options);
     const std::string whole = RunWhole(spec_);
     for (const int every : {0, 1, 5}) {
