@@ -244,7 +244,9 @@ TEST(Stream, RefusesMoreThanAllowedAtATime) {
 // An answer that waits for its reader counts against the memory budget until it is read.
 TEST(Answers, HoldTheirMemoryUntilTheyAreRead) {
   RunningServer server;
+  MemoryBudget& memory = server.environment().memory();
   ASSERT_TRUE(Solve(server, SmallSolve()).ok());  // connects
+  ASSERT_TRUE(Await([&] { return memory.held() == 0; }));
   v1::SolveRequest request = SmallSolve();
   auto* times = request.mutable_simulation()->mutable_options()->mutable_save()->mutable_times();
   for (int i = 0; i < 300'000; ++i) times->mutable_times()->add_values(1);
@@ -256,7 +258,6 @@ TEST(Answers, HoldTheirMemoryUntilTheyAreRead) {
   grpc::Status status;
   call->Finish(&response, &status, nullptr);
   // Nobody looks at the queue, so the client reads nothing past its first window.
-  MemoryBudget& memory = server.environment().memory();
   ASSERT_TRUE(Await([&] { return memory.held() > 0; }));
   ASSERT_TRUE(Await([&] { return server.environment().active_calls().size() == 0; }));
   const int64_t held = memory.held();
