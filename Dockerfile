@@ -1,14 +1,16 @@
 # The server alone, as a user without rights.
 #
 #   docker build -t costate .
-#   docker run --rm -p 127.0.0.1:4310:4310 costate
+#   docker run --rm -p 127.0.0.1:4310:4310 -v costate:/var/lib/costate costate
+#
+# The volume keeps the jobs (and compiled kernels) when the container goes.
 #
 # Inside the container the server listens on every address, without TLS: nothing reaches it but
 # what the container's network lets in, and -p above publishes the port on the loopback only. To
 # serve other machines give certificates instead, which replaces the arguments in CMD:
 #
-#   docker run -p 4310:4310 -v /etc/costate:/etc/costate:ro costate --address=0.0.0.0:4310 \
-#     --tls-cert=/etc/costate/tls.crt --tls-key=/etc/costate/tls.key
+#   docker run -p 4310:4310 -v costate:/var/lib/costate -v /etc/costate:/etc/costate:ro \
+#     costate --address=0.0.0.0:4310 --tls-cert=/etc/costate/tls.crt --tls-key=/etc/costate/tls.key
 #
 # The C++ code is compiled for COSTATE_MARCH (x86-64-v3: every x86 server since 2015); kernels of
 # models are compiled for the machine the container runs on.
