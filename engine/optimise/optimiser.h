@@ -63,8 +63,8 @@ struct Schedule {
   int64_t warmup = 0;   // iterations of a linear rise
 };
 
-// Of NLopt: elements that are not held, since BOBYQA's work arrays of (2 q)^2 numbers overflow their
-// size unseen; and searches at once, since each has a thread.
+// Of NLopt: elements that are not held, since BOBYQA's work arrays of (2 q)^2 numbers overflow
+// their size unseen; and searches at once, since each has a thread.
 inline constexpr int64_t kMaxNloptElements = 1000;
 inline constexpr int64_t kMaxNloptSearches = 1000;
 

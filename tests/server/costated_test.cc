@@ -65,8 +65,7 @@ class Costated {
     const int file = mkstemp(pattern);
     close(file);
     unlink(pattern);
-    more.insert(more.end(), {"--address=127.0.0.1:0",
-                             "--cache-directory=", "--data-directory=none",
+    more.insert(more.end(), {"--address=127.0.0.1:0", "--cache-directory=", "--data-directory=none",
                              std::string("--port-file=") + pattern});
     auto server = std::make_unique<Costated>(more);
     for (int i = 0; i < 6000 && server->port_ == 0; ++i) {

@@ -72,12 +72,12 @@ class CallRunnerTest : public testing::Test {
   std::unique_ptr<Environment> environment_ = SmallEnvironment(log_);
 };
 
-#define EXPECT_SAME_AS_CALL(field, handler, text)                               \
-  do {                                                                          \
+#define EXPECT_SAME_AS_CALL(field, handler, text)                                      \
+  do {                                                                                 \
     v1::JobSpec spec = FromText<v1::JobSpec>(#field " { " + std::string(text) + " }"); \
-    const v1::JobResult result = RunAsJob(spec);                                \
-    EXPECT_TRUE(result.has_##field());                                          \
-    EXPECT_EQ(StableBytes(result.field()), StableBytes(Call(handler, spec.field()))); \
+    const v1::JobResult result = RunAsJob(spec);                                       \
+    EXPECT_TRUE(result.has_##field());                                                 \
+    EXPECT_EQ(StableBytes(result.field()), StableBytes(Call(handler, spec.field())));  \
   } while (false)
 
 TEST_F(CallRunnerTest, GivesTheSameBytesAsTheCall) {
@@ -110,9 +110,9 @@ TEST(RunnerOf, KnowsEveryRequest) {
 
 TEST_F(CallRunnerTest, ChecksBeforeAnythingIsStored) {
   EXPECT_EQ(FieldOf(PlanError(FromText<v1::JobSpec>("solve { }"))), "solve.simulation");
-  EXPECT_EQ(FieldOf(PlanError(FromText<v1::JobSpec>("gradient { " + std::string(kWithoutTimes) +
-                                                    " }"))),
-            "gradient.loss");
+  EXPECT_EQ(
+      FieldOf(PlanError(FromText<v1::JobSpec>("gradient { " + std::string(kWithoutTimes) + " }"))),
+      "gradient.loss");
   v1::JobSpec spec = FromText<v1::JobSpec>("solve { " + std::string(kSimulation) + " }");
   spec.mutable_solve()->mutable_simulation()->mutable_model()->set_text("state x =");
   EXPECT_EQ(FieldOf(PlanError(spec)), "solve.simulation.model.text");

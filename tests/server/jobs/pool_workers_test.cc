@@ -80,9 +80,8 @@ TEST(PoolWorkers, RunsWithinItself) {
   ComputePool pool(Threads(4));
   PoolWorkers workers(pool);
   std::atomic<int> done{0};
-  RunInside(pool, [&] {
-    workers.Run(4, [&](int64_t) { workers.Run(4, [&](int64_t) { ++done; }); });
-  });
+  RunInside(pool,
+            [&] { workers.Run(4, [&](int64_t) { workers.Run(4, [&](int64_t) { ++done; }); }); });
   EXPECT_EQ(done, 16);
 }
 
