@@ -264,9 +264,7 @@ class Evaluation {
   }
 
   void Add(const ConditionTask& task) {
-    work_->accepted_steps += task.stats.accepted_steps;
-    work_->rejected_steps += task.stats.rejected_steps;
-    work_->rhs_evaluations += task.stats.rhs_evaluations;
+    AddSteps(task.stats, work_);
     Answer& answer = answers_[task.question];
     answer.value += task.factor * task.value;
     if (!std::isfinite(task.value) && answer.detail.empty()) answer.detail = FailureOf(task);
@@ -305,6 +303,12 @@ class Evaluation {
 };
 
 }  // namespace
+
+void AddSteps(const SolveStats& more, SolveStats* total) {
+  total->accepted_steps += more.accepted_steps;
+  total->rejected_steps += more.rejected_steps;
+  total->rhs_evaluations += more.rhs_evaluations;
+}
 
 absl::Status CheckFitStop(const StopSource& stop) {
   RETURN_IF_ERROR(PollCancellation(stop.cancellation, "a fit was evaluated"));

@@ -18,8 +18,12 @@ namespace costate::fit {
 // CANCELLED, DEADLINE_EXCEEDED or UNAVAILABLE once `stop` fires.
 absl::Status CheckFitStop(const StopSource& stop);
 
+// Adds the steps of one to those of the other.
+void AddSteps(const SolveStats& more, SolveStats* total);
+
 // As Objective::Evaluate, with the points of the questions. Terms are summed in the order of the
-// conditions, whatever ran where. `work` receives the steps taken, those of failed solves included.
+// conditions, whatever ran where. `work` is added to: the steps taken, those of failed solves
+// included.
 absl::StatusOr<std::vector<optimise::Answer>> EvaluateQuestions(
     const BoundFit& fit, const std::vector<SearchPoint>& points,
     absl::Span<const optimise::Question* const> questions, const StopSource& stop, Workers& workers,

@@ -66,9 +66,7 @@ class BoundObjective : public Objective {
     absl::StatusOr<std::vector<Answer>> answers =
         EvaluateQuestions(fit_, points, questions, stop, workers, &work);
     const std::lock_guard<std::mutex> lock(mutex_);
-    work_.accepted_steps += work.accepted_steps;
-    work_.rejected_steps += work.rejected_steps;
-    work_.rhs_evaluations += work.rhs_evaluations;
+    AddSteps(work, &work_);
     return answers;
   }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/optimise/progress_keeper.h"
 #include "engine/optimise/random.h"
+#include "engine/optimise/restore_as.h"
 
 namespace costate::optimise {
 namespace {
@@ -236,10 +237,7 @@ std::unique_ptr<Optimiser> MakeAdam(const OptimiserOptions& options, Box box,
 
 std::unique_ptr<Optimiser> RestoreAdam(const OptimiserOptions& options, Box box,
                                        StateReader& reader) {
-  auto optimiser =
-      std::make_unique<Adam>(options, box, Clamp(std::vector<double>(box.lower.size()), box));
-  if (!optimiser->Restore(reader)) return nullptr;
-  return optimiser;
+  return RestoreAs<Adam>(options, std::move(box), reader);
 }
 
 }  // namespace costate::optimise

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/optimise/progress_keeper.h"
+#include "engine/optimise/restore_as.h"
 
 // The reverse communication of L-BFGS-B 3.0, as GNU Fortran passes arguments: by address, lengths
 // of strings at the end.
@@ -356,10 +357,7 @@ std::unique_ptr<Optimiser> MakeLbfgsb(const OptimiserOptions& options, Box box,
 
 std::unique_ptr<Optimiser> RestoreLbfgsb(const OptimiserOptions& options, Box box,
                                          StateReader& reader) {
-  auto optimiser =
-      std::make_unique<Lbfgsb>(options, box, Clamp(std::vector<double>(box.lower.size()), box));
-  if (!optimiser->Restore(reader)) return nullptr;
-  return optimiser;
+  return RestoreAs<Lbfgsb>(options, std::move(box), reader);
 }
 
 }  // namespace costate::optimise

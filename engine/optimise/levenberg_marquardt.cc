@@ -12,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/optimise/box_least_squares.h"
 #include "engine/optimise/progress_keeper.h"
+#include "engine/optimise/restore_as.h"
 
 namespace costate::optimise {
 namespace {
@@ -357,10 +358,7 @@ std::unique_ptr<Optimiser> MakeLevenbergMarquardt(const OptimiserOptions& option
 
 std::unique_ptr<Optimiser> RestoreLevenbergMarquardt(const OptimiserOptions& options, Box box,
                                                      StateReader& reader) {
-  auto optimiser = std::make_unique<LevenbergMarquardt>(
-      options, box, Clamp(std::vector<double>(box.lower.size()), box));
-  if (!optimiser->Restore(reader)) return nullptr;
-  return optimiser;
+  return RestoreAs<LevenbergMarquardt>(options, std::move(box), reader);
 }
 
 }  // namespace costate::optimise

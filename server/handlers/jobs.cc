@@ -12,12 +12,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "engine/base/field_error.h"
+#include "engine/base/sha256.h"
 #include "engine/base/status_macros.h"
 #include "server/convert/job.h"
 #include "server/convert/status.h"
 #include "server/environment.h"
 #include "server/handlers/resolve_model.h"
-#include "server/jobs/checkpoint.h"
 #include "server/jobs/crash_points.h"
 #include "server/jobs/job_backend.h"
 #include "server/limits.h"
@@ -103,7 +103,7 @@ absl::StatusOr<jobs::NewJob> PlanJob(CallContext& call, JobBackend& backend,
 absl::Status FinishCreate(CallContext& call, JobBackend& backend,
                           const v1::CreateJobRequest& request, v1::CreateJobResponse* response) {
   const std::string& key = request.idempotency_key();
-  const std::string hash = jobs::Sha256Hex(StableBytes(request.spec()));
+  const std::string hash = Sha256Hex(StableBytes(request.spec()));
   if (!key.empty()) {
     const absl::StatusOr<JobStore::Created> known =
         WithoutSlot(call, [&] { return backend.store().FindCreated(key, hash); });

@@ -1,13 +1,10 @@
 #include "server/jobs/checkpoint.h"
 
-#include <openssl/evp.h>
-
 #include <cstdint>
-#include <cstdlib>
 
 #include "absl/status/status.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "engine/base/sha256.h"
 
 namespace costate::jobs {
 namespace {
@@ -27,19 +24,6 @@ uint64_t ReadLittleEndian(std::string_view bytes) {
   uint64_t value = 0;
   for (size_t i = bytes.size(); i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[i]);
   return value;
-}
-
-std::string Sha256(std::string_view first, std::string_view second) {
-  std::string hash(kHashBytes, '\0');
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  const bool done =
-      context != nullptr && EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1 &&
-      EVP_DigestUpdate(context, first.data(), first.size()) == 1 &&
-      EVP_DigestUpdate(context, second.data(), second.size()) == 1 &&
-      EVP_DigestFinal_ex(context, reinterpret_cast<unsigned char*>(hash.data()), nullptr) == 1;
-  EVP_MD_CTX_free(context);
-  if (!done) std::abort();  // out of memory, or a library without SHA-256
-  return hash;
 }
 
 }  // namespace
@@ -74,7 +58,5 @@ absl::StatusOr<std::string> OpenCheckpoint(std::string_view payload) {
   }
   return std::string(state);
 }
-
-std::string Sha256Hex(std::string_view bytes) { return absl::BytesToHexString(Sha256(bytes, {})); }
 
 }  // namespace costate::jobs

@@ -17,9 +17,6 @@ std::string SealCheckpoint(std::string_view state);
 // DATA_LOSS, with a reason, for what is damaged; FAILED_PRECONDITION for a version of the future.
 absl::StatusOr<std::string> OpenCheckpoint(std::string_view payload);
 
-// Lower-case hex of the SHA-256.
-std::string Sha256Hex(std::string_view bytes);
-
 }  // namespace costate::jobs
 
 #endif  // COSTATE_SERVER_JOBS_CHECKPOINT_H_

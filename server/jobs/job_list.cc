@@ -11,8 +11,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "engine/base/field_error.h"
+#include "engine/base/sha256.h"
 #include "engine/base/status_macros.h"
-#include "server/jobs/checkpoint.h"
 #include "server/jobs/job_record.h"
 
 namespace costate::jobs {

@@ -80,6 +80,21 @@ FENCES = (
         "SUNDIALS stays in engine/solvers/sundials, behind the Stepper seam",
     ),
     (
+        ("openssl/*",),
+        ("engine/base/sha256.cc",),
+        "OpenSSL stays in engine/base/sha256.cc; use engine/base/sha256.h",
+    ),
+    (
+        ("sqlite3.h",),
+        ("server/jobs/*", "tests/server/jobs/*", "tests/benchmarks/*"),
+        "SQLite stays in server/jobs, behind the names of server/jobs/job_store.h",
+    ),
+    (
+        ("nlopt.h", "nlopt.hpp"),
+        ("engine/optimise/*", "tests/engine/optimise/*"),
+        "NLopt stays in engine/optimise, behind the names of engine/optimise/optimiser.h",
+    ),
+    (
         ("prometheus/*",),
         ("server/metrics.cc",),
         "prometheus-cpp stays in server/metrics.cc, behind the names of server/metrics.h",

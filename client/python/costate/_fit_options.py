@@ -69,8 +69,8 @@ SEARCH_DOC = """\
 max_iterations : int
     Default 200; 1,000 for "adam" and "adamw"; 10,000 evaluations for "nlopt".
 function_tolerance, gradient_tolerance, step_tolerance : float
-    A start is done below this relative decrease of the objective, scaled gradient norm, scaled
-    step. Default 1e-9, 1e-8, 1e-9.
+    A start is done below this relative decrease of the objective, component of the gradient in
+    scaled coordinates x times ``max(1, |x|)``, relative step. Default 1e-9, 1e-8, 1e-9.
 sampler : str
     How start points are drawn between the bounds: "latin_hypercube" (default) or "sobol".
 learning_rate : float

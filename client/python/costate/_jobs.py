@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 
+S = TypeVar("S", bound="_Submit")
 T = TypeVar("T")
 
 _STATES = {
@@ -172,6 +173,27 @@ class _Submit:
         self._client = client
         self._options = options or job_options()
 
+    def __call__(
+        self: S,
+        *,
+        name: str | None = None,
+        idempotency_key: str | None = None,
+        priority: int = 0,
+        deadline: Deadline = None,
+        retention: Retention = None,
+    ) -> S:
+        """The same with these properties of the jobs, which are those of `Client.fit`."""
+        return type(self)(
+            self._client,
+            job_options(
+                name=name,
+                idempotency_key=idempotency_key,
+                priority=priority,
+                deadline=deadline,
+                retention=retention,
+            ),
+        )
+
 
 class Submit(_Submit):
     """Makes jobs of calls: ``client.submit.solve(...)`` takes what ``client.solve(...)`` takes.
@@ -183,27 +205,6 @@ class Submit(_Submit):
     >>> job = client.submit.solve(model, t=(0, 1e6), params={"k": np.linspace(0, 1, 10_000)})
     >>> sol = job.result()
     """
-
-    def __call__(
-        self,
-        *,
-        name: str | None = None,
-        idempotency_key: str | None = None,
-        priority: int = 0,
-        deadline: Deadline = None,
-        retention: Retention = None,
-    ) -> Submit:
-        """The same with these properties of the jobs, which are those of `Client.fit`."""
-        return Submit(
-            self._client,
-            job_options(
-                name=name,
-                idempotency_key=idempotency_key,
-                priority=priority,
-                deadline=deadline,
-                retention=retention,
-            ),
-        )
 
     solve = _submitting(_operations.solve, _rpc.SOLVE)
     gradient = _submitting(_gradients.gradient, _rpc.COMPUTE_GRADIENT)
@@ -218,27 +219,6 @@ class Submit(_Submit):
 
 class AsyncSubmit(_Submit):
     """As `costate.Submit`, for asyncio: ``await client.submit.solve(...)``."""
-
-    def __call__(
-        self,
-        *,
-        name: str | None = None,
-        idempotency_key: str | None = None,
-        priority: int = 0,
-        deadline: Deadline = None,
-        retention: Retention = None,
-    ) -> AsyncSubmit:
-        """As `costate.Submit.__call__`."""
-        return AsyncSubmit(
-            self._client,
-            job_options(
-                name=name,
-                idempotency_key=idempotency_key,
-                priority=priority,
-                deadline=deadline,
-                retention=retention,
-            ),
-        )
 
     solve = _submitting_async(_operations.solve, _rpc.SOLVE)
     gradient = _submitting_async(_gradients.gradient, _rpc.COMPUTE_GRADIENT)
