@@ -52,6 +52,20 @@ def small_specs():
     ]
 
 
+def fit_that_lasts(seconds):
+    """A fit that runs at least that long on this machine, and its result without faults."""
+    iterations = 20_000
+    with serving(checkpoint="1h") as (_, stub):
+        while True:
+            spec = costated.slow_fit(iterations)
+            job = stub.await_end(stub.create(spec).name)
+            assert STATES[job.state] == "STATE_SUCCEEDED"
+            took = (job.end_time.ToNanoseconds() - job.start_time.ToNanoseconds()) / 1e9
+            if took >= seconds:
+                return spec, job.result.SerializeToString(deterministic=True)
+            iterations = int(iterations * max(2, min(20, 1.3 * seconds / took)))
+
+
 def results_without_faults(specs):
     """The bytes of the result of each, by a server that nothing happens to."""
     with serving(checkpoint="1h") as (_, stub):
@@ -207,8 +221,7 @@ def test_nothing_is_left_over(tmp_path):
 # F3: stopped past its lease, then let go on.
 @pytest.mark.slow
 def test_a_pause_past_the_lease(tmp_path):
-    spec = costated.slow_fit(60_000)
-    (expected,) = results_without_faults([spec])
+    spec, expected = fit_that_lasts(3)
     with serving(directory=tmp_path, lease="1s", checkpoint="50ms") as (server, stub):
         name = stub.create(spec, "paused").name
         for _ in range(2):
@@ -387,8 +400,7 @@ def test_cancels_at_every_phase(tmp_path):
 
 
 def test_a_drain_hands_its_tasks_over(tmp_path):
-    spec = costated.slow_fit(30_000)
-    (expected,) = results_without_faults([spec])
+    spec, expected = fit_that_lasts(2)
     with serving(directory=tmp_path, checkpoint="1h") as (server, stub):
         name = stub.create(spec, "drained").name
         drains = 0
